@@ -1,0 +1,93 @@
+"""What a session was asked to be: resolved at creation and frozen for its life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sessiond.core.ids import ClusterName
+
+
+class Mode(StrEnum):
+    """Where the service runs."""
+
+    LOCAL = "local"
+    CONTROLLER = "controller"
+    SLURM = "slurm"
+    PBS = "pbs"
+
+
+class Prefix(StrEnum):
+    """What the gateway does with ``/me/<openPort>`` before it asks the service."""
+
+    STRIP = "strip"
+    """The service serves root-relative paths (the contract of service folders)."""
+    KEEP = "keep"
+    """The service was started with ``/me/<openPort>/`` as its base URL and wants to see it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """How to ask a service whether it is ready: any HTTP answer below 500 is a yes.
+
+    ``path`` is relative to the service's root; ``kind`` "tcp" takes an accepted connection for a yes.
+    """
+
+    kind: str = "http"
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFile:
+    """One file of a service folder as it was when the session was created; ``path`` is relative to the folder."""
+
+    path: str
+    content: bytes
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """A service folder, read whole, so that a later edit never alters a live session."""
+
+    name: str
+    title: str
+    files: tuple[ServiceFile, ...]
+    prefix: Prefix = Prefix.STRIP
+    probe: Probe = field(default_factory=Probe)
+    ready_within_s: float = 600.0
+
+    def file(self, path: str) -> ServiceFile | None:
+        """The file at ``path``, or None."""
+        return next((f for f in self.files if f.path == path), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What is asked of the scheduler."""
+
+    walltime_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSpec:
+    """Everything that decides how a session is started.
+
+    ``params`` are the variables a template sees, names already flattened, values data (never shell code).
+    ``secrets`` are like them, but live in a 0600 file and appear in no log, record or listing.
+    ``urlend`` is where in the service the browser lands, as its url.sh said it; it may carry a secret.
+    ``jobdir`` is the session's folder on the execution host and ``setup`` lines put before every script there.
+    """
+
+    service: ServiceSpec
+    workflow: str
+    cluster: ClusterName
+    mode: Mode
+    user: str
+    jobdir: str
+    params: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    resources: Resources = field(default_factory=Resources)
+    setup: str = ""
+    urlend: str = field(default="", repr=False)

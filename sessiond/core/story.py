@@ -1,0 +1,124 @@
+"""A transition in a sentence: what `why`, `watch` and the log say about it. Pure."""
+
+from __future__ import annotations
+
+from sessiond.core.events import (
+    CancelSent,
+    Created,
+    DeadlineExpired,
+    EndpointPublished,
+    Event,
+    FindDelayed,
+    HistoryDelayed,
+    HistoryUnknown,
+    JobAbsent,
+    JobEnded,
+    JobFound,
+    JobPending,
+    JobRunning,
+    JobVanished,
+    Restored,
+    RetryDue,
+    Staged,
+    StopRequested,
+    Submitted,
+    SubmitUnknown,
+    TunnelUp,
+)
+from sessiond.core.ids import JobId
+from sessiond.core.session import Outcome, Phase, Problem, State
+
+
+def job_name(job: JobId) -> str:
+    """A job as people call it: of a process identity (``pid:start:boot``) only the pid says something to them."""
+    pid, colon, _ = job.partition(":")
+    return f"process {pid}" if colon else job
+
+
+def problem_of(event: Event) -> Problem | None:
+    """The problem an event brings, if it brings one."""
+    found = getattr(event, "problem", None)
+    return found if isinstance(found, Problem) else None
+
+
+def tell(event: Event, before: State | None, after: State) -> str:
+    """What happened, in one sentence without a full stop."""
+    problem = problem_of(event)
+    said = f": {problem.message}" if problem is not None else ""
+    match event:
+        case Created():
+            return "the session was created; its files are being put in place"
+        case Staged():
+            return "its files are in place and its preparation has run"
+        case Submitted(job=job):
+            return f"the job was submitted as {job_name(job)}"
+        case SubmitUnknown():
+            return f"the answer to the submission was lost{said}; asking whether it happened before anything else"
+        case JobFound(job=job):
+            return f"the job was found: it had been submitted as {job_name(job)}"
+        case JobAbsent():
+            return "nothing had been submitted, and that attempt can no longer do so"
+        case FindDelayed() | HistoryDelayed():
+            return f"no answer yet{said}"
+        case JobPending():
+            return _pending(event, before)
+        case JobRunning():
+            return _running(event, before)
+        case JobVanished():
+            return "the scheduler stopped listing the job; its history is being asked"
+        case JobEnded():
+            return _end(event, said)
+        case HistoryUnknown():
+            return "nobody knows what became of the job"
+        case EndpointPublished(endpoint=endpoint):
+            moved = "moved to" if before in (State.RUNNING, State.TUNNEL) else "will answer at"
+            return f"the service {moved} {endpoint.host} port {endpoint.port}"
+        case TunnelUp():
+            return "the service answers"
+        case Restored():
+            return "sessiond was restarted and found the session alive; reconnecting to its service"
+        case StopRequested():
+            return _stop(event, after)
+        case CancelSent():
+            return "the job was told to end"
+        case RetryDue():
+            return "trying again"
+        case DeadlineExpired():
+            return "it took too long"
+        case _:
+            return problem.message if problem is not None else type(event).__name__
+
+
+def _pending(event: JobPending, before: State | None) -> str:
+    reason = f" ({event.reason})" if event.reason else ""
+    if before not in (State.WAIT_FOR_NODE, State.SUBMIT, State.RECONCILE, State.KILL):
+        return f"the scheduler put the job back into the queue{reason}; it starts again by itself"
+    held = event.phase is Phase.HELD
+    return f"the job is {'held' if held else 'waiting'}{reason}"
+
+
+def _running(event: JobRunning, before: State | None) -> str:
+    where = f" on {', '.join(event.nodes)}" if event.nodes else ""
+    if event.phase is Phase.SUSPENDED:
+        return f"the scheduler suspended the job{where}"
+    return f"the job runs{where}" if before is not State.VERIFY else f"the job is listed again and runs{where}"
+
+
+def _end(event: JobEnded, said: str) -> str:
+    how = {
+        Outcome.COMPLETED: "the session's script ended by itself",
+        Outcome.WALLTIME: "the job reached its time limit",
+        Outcome.NODE_FAILED: "the node failed",
+        Outcome.OUT_OF_MEMORY: "the job used more memory than it had",
+        Outcome.PREEMPTED: "the job was preempted by another",
+        Outcome.CANCELLED: "the job was cancelled",
+    }.get(event.outcome, "the job ended")
+    return f"{how}{said}"
+
+
+def _stop(event: StopRequested, after: State) -> str:
+    asked = "it was idle for too long" if event.because is Outcome.IDLE else "you asked to stop it"
+    return {
+        State.KILL: f"{asked}{'; at once' if event.force else ''}; its kill script runs, then the job ends",
+        State.ABANDON: f"{asked}; making sure first that no job was or will be submitted",
+    }.get(after, asked)

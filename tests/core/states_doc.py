@@ -1,0 +1,96 @@
+"""Writes docs/states.md from the table: ``python -m tests.core.states_doc > docs/states.md``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sessiond.core.session import State
+from sessiond.core.table import ANSWERS, DEADLINES, EVENTS, IGNORED, READY_WITHIN, TABLE, WANTS, Rule
+
+INTRO = """# The states of a session
+
+Generated from `sessiond/core/table.py` by `make docs`; a test holds it current. `E -> S  A` reads: on event E go to
+state S and order action A. *retry later* arms the back-off, whose RetryDue repeats the state's action; *because* is how
+the session will have ended. What is neither a rule nor ignored is impossible: it raises, and changes nothing.
+
+"""
+
+
+def states_markdown() -> str:
+    """The whole page."""
+    parts = [INTRO, _mermaid(), _states(), _rules(), _answers()]
+    return "\n".join(parts)
+
+
+def _mermaid() -> str:
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> render"]
+    arrows: dict[tuple[State, State], list[str]] = defaultdict(list)
+    for state in State:
+        for kind, rule in TABLE[state].items():
+            if rule.to is not state:
+                arrows[state, rule.to].append(kind.__name__)
+    lines += [f"    {_id(a)} --> {_id(b)}: {', '.join(names)}" for (a, b), names in arrows.items()]
+    lines += [f"    {_id(State.ENDED)} --> [*]", "```", ""]
+    return "\n".join(lines)
+
+
+def _id(state: State) -> str:
+    """Mermaid takes no hyphen in a state's name."""
+    return state.value.replace("-", "_")
+
+
+def _states() -> str:
+    lines = [
+        "## Standing work and deadlines",
+        "",
+        "| state | standing work | deadline (observed time) |",
+        "| --- | --- | --- |",
+    ]
+    for state in State:
+        wants = ", ".join(sorted(want.name.lower() for want in WANTS[state])) or "-"
+        lines.append(f"| {state} | {wants} | {_deadline(state)} |")
+    return "\n".join([*lines, ""])
+
+
+def _deadline(state: State) -> str:
+    seconds = DEADLINES.get(state)
+    if seconds is None:
+        return "none"
+    if seconds == READY_WITHIN:
+        return "the service's `ready_within`"
+    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+
+
+def _rules() -> str:
+    lines = ["## Rules", ""]
+    count = len(State) * len(EVENTS)
+    rules = sum(len(TABLE[s]) for s in State)
+    ignored = sum(len(IGNORED[s]) for s in State)
+    lines += [f"{count} cells: {rules} rules, {ignored} ignored, {count - rules - ignored} impossible.", "", "```text"]
+    for state in State:
+        lines.append(str(state))
+        lines += [f"    {kind.__name__:18s} -> {_rule(rule)}".rstrip() for kind, rule in TABLE[state].items()]
+        if IGNORED[state]:
+            lines.append(f"    ignored: {', '.join(sorted(kind.__name__ for kind in IGNORED[state]))}")
+    return "\n".join([*lines, "```", ""])
+
+
+def _rule(rule: Rule) -> str:
+    text = f"{rule.to:14s}{rule.do.__name__ if rule.do is not None else '':14s}"
+    if rule.later:
+        text += " retry later"
+    if rule.because is not None:
+        text += f" because {rule.because}"
+    return text
+
+
+def _answers() -> str:
+    lines = ["## Actions and their answers", "", "| action | answered by |", "| --- | --- |"]
+    for action, answers in ANSWERS.items():
+        names = ", ".join(kind.__name__ for kind in EVENTS if kind in answers) or "nothing: it only ends"
+        lines.append(f"| {action.__name__} | {names} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    print(states_markdown(), end="")

@@ -1,0 +1,282 @@
+"""Words for people: a session's state, its story, and names of things."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessiond.core.events import (
+    DeadlineExpired,
+    EndpointPublished,
+    Event,
+    JobEnded,
+    JobPending,
+    JobRunning,
+    JobVanished,
+    StopRequested,
+    Submitted,
+    SubmitUnknown,
+    TunnelDown,
+)
+from sessiond.core.ids import ALPHABET, ID_LENGTH, SessionId, action_id, session_id, tag_of
+from sessiond.core.machine import create, step
+from sessiond.core.session import Outcome, Phase, Problem, State
+from sessiond.core.spec import Mode
+from sessiond.core.status import Severity, Status, describe
+from sessiond.core.story import problem_of, tell
+from sessiond.core.table import EVENTS, TABLE
+from tests.core.builders import JOB, NOW, WRONG, a_session, a_spec, an_endpoint, an_event
+from tests.core.steady import steady
+
+HINTED = replace(WRONG, hint="do this")
+BAD = [o for o in Outcome if o not in (Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outcome.IDLE)]
+CELLS = [(state, kind) for state in State for kind in EVENTS if kind in TABLE[state]]
+
+# Status.
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_phrase(state: State) -> None:
+    """Short, without a full stop, and never the state's bare name in capitals."""
+    status = describe(a_session(state), NOW)
+    assert status.phrase
+    assert not status.phrase.endswith(".")
+    assert status.phrase[0].islower()
+
+
+@pytest.mark.parametrize(
+    ("state", "phrase", "severity"),
+    [
+        (State.RENDER, "preparing", Severity.BUSY),
+        (State.SUBMIT, "submitting", Severity.BUSY),
+        (State.RECONCILE, "finding out whether the job was submitted", Severity.ATTENTION),
+        (State.ABANDON, "stopping: finding out whether a job was submitted", Severity.BUSY),
+        (State.WAIT_FOR_NODE, "starting", Severity.BUSY),
+        (State.START, "starting", Severity.BUSY),
+        (State.TUNNEL, "waiting for the service to answer", Severity.BUSY),
+        (State.RUNNING, "running", Severity.OK),
+        (State.VERIFY, "the scheduler no longer lists the job; asking its history", Severity.ATTENTION),
+        (State.KILL, "stopping", Severity.BUSY),
+        (State.ENDED, "completed", Severity.OK),
+    ],
+)
+def test_a_state_without_trouble(state: State, phrase: str, severity: Severity) -> None:
+    """What people see most."""
+    status = describe(a_session(state), NOW)
+    assert (phrase, severity) == (status.phrase, status.severity)
+
+
+@pytest.mark.parametrize("state", [s for s in State if s not in (State.RUNNING, State.ENDED)])
+def test_a_problem_is_said_with_its_hint(state: State) -> None:
+    """And asks for attention."""
+    status = describe(a_session(state, problem=HINTED), NOW)
+    assert status.phrase.endswith(": it went wrong")
+    assert ("do this", Severity.ATTENTION) == (status.next, status.severity)
+    assert "do this" != describe(a_session(state, problem=WRONG), NOW).next
+
+
+def test_a_running_session_keeps_an_old_problem_to_itself() -> None:
+    """It runs."""
+    status = describe(a_session(State.RUNNING, problem=WRONG), NOW)
+    assert Status(phrase="running", next="sessionctl open tiny", severity=Severity.OK) == status
+
+
+def test_a_suspended_job_is_said() -> None:
+    """It is no fault of the session's."""
+    session = a_session(State.RUNNING)
+    assert session.job is not None
+    status = describe(replace(session, job=replace(session.job, phase=Phase.SUSPENDED)), NOW)
+    assert ("suspended by the scheduler", Severity.ATTENTION) == (status.phrase, status.severity)
+
+
+def test_waiting_says_why() -> None:
+    """The scheduler's own reason; held is another matter than queued."""
+    session = a_session(State.WAIT_FOR_NODE, spec=a_spec(mode=Mode.SLURM))
+    assert session.job is not None
+    queued = replace(session, job=replace(session.job, phase=Phase.QUEUED, reason="Priority"))
+    held = replace(session, job=replace(session.job, phase=Phase.HELD))
+    assert "waiting for a node: Priority" == describe(queued, NOW).phrase
+    assert ("held in the queue", Severity.ATTENTION) == (describe(held, NOW).phrase, describe(held, NOW).severity)
+
+
+def test_a_service_that_takes_long_and_one_that_answered_before() -> None:
+    """Three things a tunnel without an answer can mean."""
+    session = a_session(State.TUNNEL)
+    late = NOW + session.spec.service.ready_within_s + 1
+    assert "the service has not answered yet" == describe(session, late).phrase
+    assert Severity.ATTENTION is describe(session, late).severity
+    assert "reconnecting to the service" == describe(replace(session, ready_at=NOW), late).phrase
+
+
+def test_submitting_again_says_so() -> None:
+    """Once there was a back-off."""
+    assert ["", "it is tried again by itself"] == [
+        describe(a_session(State.SUBMIT, retries=n), NOW).next for n in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("outcome", BAD)
+def test_a_bad_end_says_why_and_where_to_look(outcome: Outcome) -> None:
+    """With the problem's hint where there is one."""
+    ended = a_session(State.ENDED, outcome=outcome)
+    bare, told = describe(ended, NOW), describe(replace(ended, problem=HINTED), NOW)
+    assert (Severity.ERROR, "sessionctl why tiny tells the story") == (bare.severity, bare.next)
+    assert (f"{bare.phrase}: it went wrong", "do this") == (told.phrase, told.next)
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o not in BAD])
+def test_a_good_end_wants_nothing(outcome: Outcome) -> None:
+    """Even if there had been a problem on the way."""
+    status = describe(a_session(State.ENDED, outcome=outcome, problem=HINTED), NOW)
+    assert ("", Severity.OK) == (status.next, status.severity)
+    assert "went wrong" not in status.phrase
+
+
+def test_an_ended_session_of_unknown_outcome_is_lost() -> None:
+    """Never a crash in front of people."""
+    assert "lost" == describe(a_session(State.ENDED, outcome=None), NOW).phrase
+
+
+# Story.
+
+
+@pytest.mark.parametrize(("state", "kind"), CELLS, ids=lambda x: getattr(x, "__name__", str(x)))
+def test_every_transition_is_a_sentence(state: State, kind: type[Event]) -> None:
+    """In lower case, without a full stop, and never the name of a class."""
+    event = an_event(kind)
+    text = tell(event, state, step(a_session(state), event, NOW + 1).after.state)
+    assert text
+    assert text[0].islower()
+    assert not text.endswith(".")
+    assert kind.__name__ not in text
+
+
+def test_creation_is_a_sentence() -> None:
+    """The first line of every story."""
+    record = create(a_session()).record
+    assert record is not None
+    assert "the session was created" in tell(record.event, record.before, record.after)
+
+
+@pytest.mark.parametrize(
+    ("event", "before", "after", "text"),
+    [
+        (Submitted(job=JOB), State.SUBMIT, State.WAIT_FOR_NODE, "the job was submitted as 4711"),
+        (
+            SubmitUnknown(problem=WRONG),
+            State.SUBMIT,
+            State.RECONCILE,
+            "the answer to the submission was lost: it went wrong; asking whether it happened before anything else",
+        ),
+        (JobPending(reason="Priority"), State.WAIT_FOR_NODE, State.WAIT_FOR_NODE, "the job is waiting (Priority)"),
+        (JobPending(phase=Phase.HELD), State.WAIT_FOR_NODE, State.WAIT_FOR_NODE, "the job is held"),
+        (
+            JobPending(restarts=1),
+            State.RUNNING,
+            State.WAIT_FOR_NODE,
+            "the scheduler put the job back into the queue; it starts again by itself",
+        ),
+        (JobRunning(nodes=("n1", "n2")), State.WAIT_FOR_NODE, State.START, "the job runs on n1, n2"),
+        (JobRunning(), State.VERIFY, State.START, "the job is listed again and runs"),
+        (
+            JobRunning(phase=Phase.SUSPENDED, nodes=("n1",)),
+            State.RUNNING,
+            State.RUNNING,
+            "the scheduler suspended the job on n1",
+        ),
+        (JobEnded(outcome=Outcome.WALLTIME), State.RUNNING, State.ENDED, "the job reached its time limit"),
+        (JobEnded(outcome=Outcome.FAILED, problem=WRONG), State.RUNNING, State.ENDED, "the job ended: it went wrong"),
+        (
+            EndpointPublished(endpoint=an_endpoint()),
+            State.START,
+            State.TUNNEL,
+            "the service will answer at n1 port 6001",
+        ),
+        (EndpointPublished(endpoint=an_endpoint()), State.RUNNING, State.TUNNEL, "the service moved to n1 port 6001"),
+        (TunnelDown(problem=WRONG), State.RUNNING, State.TUNNEL, "it went wrong"),
+        (DeadlineExpired(), State.RENDER, State.ENDED, "it took too long"),
+        (
+            StopRequested(),
+            State.SUBMIT,
+            State.ABANDON,
+            "you asked to stop it; making sure first that no job was or will be submitted",
+        ),
+        (StopRequested(because=Outcome.IDLE), State.RENDER, State.ENDED, "it was idle for too long"),
+        (
+            StopRequested(),
+            State.RUNNING,
+            State.KILL,
+            "you asked to stop it; its kill script runs, then the job ends",
+        ),
+    ],
+)
+def test_the_words_of_a_transition(event: Event, before: State, after: State, text: str) -> None:
+    """As they stand in `why`."""
+    assert text == tell(event, before, after)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_end_of_a_job_has_words(outcome: Outcome) -> None:
+    """With its problem after a colon."""
+    bare = tell(JobEnded(outcome=outcome), State.RUNNING, State.ENDED)
+    assert f"{bare}: it went wrong" == tell(JobEnded(outcome=outcome, problem=WRONG), State.RUNNING, State.ENDED)
+
+
+@pytest.mark.xfail(strict=True, reason="tell() says that the history is asked, and that a forced stop runs the script")
+@pytest.mark.parametrize(
+    ("event", "before", "after", "untrue"),
+    [
+        (JobVanished(), State.KILL, State.ENDED, "history is being asked"),
+        (StopRequested(force=True), State.RUNNING, State.KILL, "kill script runs"),
+        (StopRequested(), State.KILL, State.KILL, "kill script runs"),
+    ],
+)
+def test_the_story_says_nothing_untrue(event: Event, before: State, after: State, untrue: str) -> None:
+    """A job that went while it was being killed is gone; a forced stop does not wait for the kill script."""
+    assert untrue not in tell(event, before, after)
+
+
+def test_only_a_problem_is_a_problem() -> None:
+    """Of the event that brings one."""
+    assert WRONG == problem_of(TunnelDown(problem=WRONG))
+    assert None is problem_of(JobEnded(outcome=Outcome.COMPLETED))
+    assert None is problem_of(Submitted(job=JOB))
+    assert Problem(code="test", message="it went wrong") == WRONG
+
+
+# Names.
+
+
+@steady
+@given(st.floats(0, 1e9), st.floats(0.002, 1e6), st.integers(0, 2**40), st.integers(0, 2**40))
+def test_ids_sort_by_time(now: float, later: float, one: int, other: int) -> None:
+    """Whatever chance adds; twelve characters of the alphabet."""
+    first, second = session_id(now, one), session_id(now + later, other)
+    assert first < second
+    assert ID_LENGTH == len(first)
+    assert set(first + second) <= set(ALPHABET)
+
+
+def test_chance_tells_ids_of_one_moment_apart() -> None:
+    """A million of them."""
+    assert 1000 == len({session_id(NOW, n * 1048) for n in range(1000)})
+    assert session_id(NOW, 3) == session_id(NOW, 3 + (1 << 20))
+
+
+def test_the_alphabet_has_no_letters_to_mistake() -> None:
+    """Crockford's: no i, l, o, u."""
+    assert (32, 32, set()) == (len(ALPHABET), len(set(ALPHABET)), set("ilou") & set(ALPHABET))
+
+
+def test_the_tag_fits_the_oldest_scheduler() -> None:
+    """Fifteen characters, the longest job name of old PBS servers."""
+    assert 15 == len(tag_of(session_id(NOW, 1)))
+    assert "sd-abc" == tag_of(SessionId("abc"))
+
+
+def test_an_action_is_named_for_the_version_that_ordered_it() -> None:
+    """So that its answer is known again."""
+    assert "abc.7" == action_id(SessionId("abc"), 7)
