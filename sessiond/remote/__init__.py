@@ -1,0 +1,1 @@
+"""Running commands and opening streams where sessions live."""
