@@ -1,0 +1,124 @@
+# shellcheck shell=bash
+# The session's outer shell. It runs session.sh once more, in a shell of the service's own, waits, and publishes how
+# that ended. Two shells, because a template may do to its own what it likes: exec its server, set its own traps, end
+# in a syntax error; none of it can lose the exit record, and a template that lost its port is simply started again.
+
+# In the service's shell there is nothing to watch. Asking for our parent, and not just for the variable, keeps a
+# session that was started from within another session apart from it.
+if [ "${SESSIOND_WATCHER-}" = "$PPID" ]; then return 0; fi
+
+export SESSIOND_WATCHER=$$
+# A scheduler gives a requeued job the number it had, so the run is told apart by the restarts.
+export SESSIOND_RUN=${SESSIOND_RUN:-${SLURM_JOB_ID:-$$}.${SLURM_RESTART_COUNT:-0}}
+# These come from the form or not at all.
+unset servicePort service_load_env
+
+cd "$SESSIOND_JOBDIR" || exit 1
+rm -f endpoint exit failure .failure notified
+# shellcheck source=ports.sh
+. lib/ports.sh || exit 1
+
+sessiond_caught="" sessiond_status=1 sessiond_retries=5
+
+# End the service's shell: politely, after three seconds not.
+sessiond_end() {
+  local tenths
+  kill -TERM "$sessiond_service" 2>/dev/null
+  for ((tenths = 0; tenths < 30; tenths++)); do
+    kill -0 "$sessiond_service" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  kill -KILL "$sessiond_service" 2>/dev/null
+}
+
+# A signal for the session: remember the first, pass it on.
+# shellcheck disable=SC2329  # called by traps
+sessiond_signal() {
+  sessiond_interrupted=yes
+  sessiond_caught=${sessiond_caught:-$1}
+  sessiond_end
+}
+
+# Publish how the session ended. From here on nothing may interrupt it.
+# shellcheck disable=SC2329  # called by a trap
+sessiond_publish() {
+  trap '' TERM INT HUP USR1
+  local reason=exit
+  umask 077
+  if [ -n "$sessiond_caught" ]; then
+    reason=signal:$sessiond_caught
+    sessiond_status=$((128 + $(kill -l "$sessiond_caught")))
+  elif [ -f .failure ]; then
+    mv -f .failure failure
+    sessiond_status=1
+  elif ((sessiond_status > 128)) && kill -l $((sessiond_status - 128)) > /dev/null 2>&1; then
+    reason=signal:$(kill -l $((sessiond_status - 128)))
+  fi
+  sessiond_release
+  printf 'status=%s\nat=%(%s)T\nrun=%s\nreason=%s\n' "$sessiond_status" -1 "$SESSIOND_RUN" "$reason" > .exit.$$
+  mv -f .exit.$$ exit
+  exit "$sessiond_status"
+}
+
+# Processes whose environment holds the word $1, as /proc/PID.
+sessiond_processes() {
+  grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null | sed 's|/environ$||'
+}
+
+# Whether another program listens on the port that was chosen for the service, and the service itself does not. A
+# socket's owner is whoever has it among its open files, and the session's own are marked in their environment.
+sessiond_lost_port() {
+  local hex inodes inode processes
+  sessiond_port=$(sed -n 's/^port=//p' endpoint 2>/dev/null)
+  [ -n "$sessiond_port" ] && grep -qx "$sessiond_port" ports 2>/dev/null || return 1
+  printf -v hex '%04X' "$sessiond_port"
+  inodes=$(sessiond_sockets | sed -n "s/^$hex://p")
+  [ -n "$inodes" ] || return 1
+  # shellcheck disable=SC2153  # from the environment
+  mapfile -t processes < <(sessiond_processes "SESSIOND_TAG=$SESSIOND_TAG")
+  for inode in $inodes; do
+    if [ -n "$(find "${processes[@]/%//fd}" -lname "socket:\[$inode\]" 2>/dev/null)" ]; then return 1; fi
+  done
+}
+
+# End what the template left running, before it is started again.
+sessiond_sweep() {
+  local signal process processes
+  for signal in TERM KILL; do
+    mapfile -t processes < <(sessiond_processes "SESSIOND_TRY=$SESSIOND_TAG.$sessiond_try")
+    [ ${#processes[@]} -gt 0 ] || return 0
+    for process in "${processes[@]}"; do kill -$signal "${process#/proc/}" 2>/dev/null; done
+    [ $signal = KILL ] || sleep 1
+  done
+}
+
+trap sessiond_publish EXIT
+trap 'sessiond_signal TERM' TERM
+trap 'sessiond_signal INT' INT
+trap 'sessiond_signal HUP' HUP
+# displayErrorMessage somewhere below the service's shell. Schedulers send this signal too; then it means nothing here.
+trap 'sessiond_interrupted=yes; [ ! -f .failure ] || sessiond_end' USR1
+
+for ((sessiond_try = 0; sessiond_try <= sessiond_retries; sessiond_try++)); do
+  # Bash lets background jobs ignore these two signals; a server, and what runs in it, must be open to them.
+  (
+    trap - INT QUIT
+    SESSIOND_TRY=$SESSIOND_TAG.$sessiond_try exec bash "$SESSIOND_JOBDIR/session.sh"
+  ) < /dev/null &
+  sessiond_service=$!
+  # A signal that came before the line above could not be passed on.
+  if [ -n "$sessiond_caught" ]; then sessiond_end; fi
+  # A signal ends `wait` early; what it reports then is not the service's end.
+  sessiond_interrupted=yes
+  while [ -n "$sessiond_interrupted" ]; do
+    sessiond_interrupted=""
+    wait "$sessiond_service"
+    sessiond_status=$?
+  done
+  if [ $sessiond_status = 0 ] || [ $sessiond_try = $sessiond_retries ] || ! sessiond_lost_port; then break; fi
+  echo "sessiond: another program took port $sessiond_port before the service could; trying another port." >&2
+  sessiond_sweep
+  if [ -n "$sessiond_caught" ]; then break; fi
+  rm -f .failure
+done
+exit "$sessiond_status"

@@ -1,0 +1,1 @@
+"""Schedulers as dialects: they build commands and read answers, and run nothing."""

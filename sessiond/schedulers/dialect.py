@@ -1,0 +1,85 @@
+"""The contract every scheduler's dialect fulfils.
+
+A dialect builds a `Command` and reads its `Completed`; it performs nothing. Each pair answers one action of the
+session machine, so a ``read_`` method returns exactly the events that may answer that action
+(`sessiond.core.table.ANSWERS`). Answers that cannot be read raise `Unreadable`; whoever performs the command turns
+that into the action's *delayed* or *unknown* event, never into an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from sessiond.core.command import Command, Completed
+from sessiond.core.events import (
+    CancelDelayed,
+    CancelSent,
+    FindDelayed,
+    HistoryDelayed,
+    HistoryUnknown,
+    JobAbsent,
+    JobEnded,
+    JobFound,
+    Staged,
+    StageDelayed,
+    StageFailed,
+    SubmitDelayed,
+    SubmitRejected,
+    Submitted,
+    SubmitUnknown,
+)
+from sessiond.core.report import Snapshot
+from sessiond.core.session import Session
+
+
+class Dialect(Protocol):
+    """How one kind of scheduler is spoken to."""
+
+    name: str
+
+    def stage(self, session: Session, bundle: Mapping[str, bytes]) -> Command:
+        """Put ``bundle`` (relative path -> content) into the session's folder and run its preparation."""
+
+    def read_stage(self, session: Session, done: Completed) -> Staged | StageDelayed | StageFailed:
+        """What came of staging."""
+
+    def submit(self, session: Session, attempt: int) -> Command:
+        """Submit the session's job, fenced so that one attempt submits at most once."""
+
+    def read_submit(
+        self, session: Session, done: Completed
+    ) -> Submitted | SubmitDelayed | SubmitUnknown | SubmitRejected:
+        """What came of the submission; anything not understood is SubmitUnknown."""
+
+    def find(self, session: Session, attempt: int) -> Command:
+        """Settle whether ``attempt`` submitted a job, and if not, that it never will."""
+
+    def read_find(self, session: Session, done: Completed) -> JobFound | JobAbsent | FindDelayed:
+        """What was settled."""
+
+    def observe(self, sessions: Sequence[Session]) -> Command:
+        """One look at the cluster for all ``sessions``: their jobs and their endpoints."""
+
+    def read_observe(
+        self, sessions: Sequence[Session], done: Completed, asked_at: float, answered_at: float
+    ) -> Snapshot:
+        """The look, or Unreadable."""
+
+    def cancel(self, session: Session, *, force: bool) -> Command:
+        """Run the session's kill script (bounded; not with ``force``), then end the job and all it began."""
+
+    def read_cancel(self, session: Session, done: Completed) -> CancelSent | CancelDelayed:
+        """Whether the job was told to go."""
+
+    def history(self, session: Session) -> Command:
+        """Ask everyone who may know how the session's job ended."""
+
+    def read_history(self, session: Session, done: Completed) -> JobEnded | HistoryUnknown | HistoryDelayed:
+        """What they know."""
+
+    def cleanup(self, session: Session) -> Command:
+        """Remove processes, secrets and temporary files the session left; keep its log."""
+
+    def forget(self, session: Session) -> Command:
+        """Remove the session's folder on the execution host."""

@@ -1,0 +1,7 @@
+#!/bin/bash
+unset "${!SESSIOND_@}"
+cd '/home/ada/sessiond/0123456789ab' || exit 1
+. ./inputs.sh || exit 1
+. ./secrets.sh || exit 1
+# From here on: kill-template.sh, as it is.
+echo "ending ${job_number}"

@@ -1,0 +1,1 @@
+export service_token='s3cret'
