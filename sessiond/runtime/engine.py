@@ -1,0 +1,309 @@
+"""The engine: one task, the only writer. A letter becomes a step of the pure machine, one transaction, and then acts.
+
+Nothing happens before it is committed, and nothing that is committed depends on what happens next: the journal says
+what was under way, the states say what should be running, and `restore` needs no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+import anyio
+import structlog
+
+from sessiond.core import lane as lanes_rules
+from sessiond.core.actions import Submit
+from sessiond.core.errors import Bug, Conflict, NotFound, SessiondError, StateFull
+from sessiond.core.events import DeadlineExpired, Event, Restored, RetryDue, SubmitUnknown
+from sessiond.core.ids import ActionId, SessionId
+from sessiond.core.lane import Lane, Ordered
+from sessiond.core.machine import Step, create, step
+from sessiond.core.observe import Absence, compare
+from sessiond.core.session import Problem, Session
+from sessiond.core.table import TABLE
+from sessiond.runtime import guard
+from sessiond.runtime.bus import Bus, Published
+from sessiond.runtime.clock import Clock
+from sessiond.runtime.letters import Answer, Ask, Create, Letter, Observed, Remove, Reply, Standing, Tick
+from sessiond.runtime.timers import Deadlines
+
+log = structlog.get_logger(__name__)
+
+_INBOX = 1024
+_FULL_PAUSE_S = 1.0
+
+
+class History(Protocol):
+    """The part of the store that the engine writes."""
+
+    def commit(self, step: Step, *, at: float, done: ActionId | None = None, withdrawn: Sequence[ActionId] = ()) -> int:
+        """One transition in one transaction. Raises StateFull where it cannot be written just now."""
+
+    def action_done(self, action: ActionId, at: float) -> None:
+        """An action ended and changed nothing."""
+
+    def remove(self, session: SessionId) -> None:
+        """Forget an ended session."""
+
+
+class LaneWork(Protocol):
+    """The part of `sessiond.runtime.lanes.Lanes` that the engine moves."""
+
+    def lane(self, session: SessionId) -> Lane:
+        """The session's lane."""
+
+    def put(self, session: SessionId, lane: Lane, withdrawn: tuple[ActionId, ...] = ()) -> None:
+        """The session's lane from now on."""
+
+
+class StandingWork(Protocol):
+    """What follows from a session's state: polls, tunnels, probes."""
+
+    def follow(self, session: Session) -> None:
+        """The session changed (or was restored)."""
+
+    def forget(self, session: SessionId) -> None:
+        """The session was removed."""
+
+
+class Engine:
+    """Holds the live truth about all sessions. ``strict`` raises on impossible events, for tests."""
+
+    def __init__(self, clock: Clock, history: History, bus: Bus, *, strict: bool = False) -> None:
+        self._clock = clock
+        self._history = history
+        self._bus = bus
+        self._strict = strict
+        self._sessions: dict[SessionId, Session] = {}
+        self._absences: dict[SessionId, Absence] = {}
+        self._send, self._receive = anyio.create_memory_object_stream[Letter](_INBOX)
+        self._lanes: LaneWork
+        self._standing: StandingWork
+        self.deadlines = Deadlines()
+        self.faults = 0
+        self.handled = 0
+        """Letters taken up so far, a try at one that waits for the disk included: it grows while the engine lives."""
+        self.full: str | None = None
+        """Why nothing can be written just now; None while all is well."""
+
+    def attach(self, lanes: LaneWork, standing: StandingWork) -> None:
+        """Who acts on what the engine decides."""
+        self._lanes = lanes
+        self._standing = standing
+
+    @property
+    def sessions(self) -> Mapping[SessionId, Session]:
+        """All sessions, ended ones too; to be read, never changed."""
+        return self._sessions
+
+    def session(self, session: SessionId) -> Session:
+        """One session. Raises NotFound."""
+        found = self._sessions.get(session)
+        if found is None:
+            raise NotFound(f"there is no session {session}", hint="sessionctl ls --all lists all of them")
+        return found
+
+    def live(self) -> list[Session]:
+        """The sessions that are not over."""
+        return [s for s in self._sessions.values() if s.live]
+
+    async def tell(self, letter: Letter) -> None:
+        """Hand the engine a letter; waits while its inbox is full."""
+        await self._send.send(letter)
+
+    async def create(self, session: Session) -> Session:
+        """Begin a session. Raises Conflict for a name in use, StateFull where it cannot be written."""
+        reply = Reply()
+        await self.tell(Create(session=session, reply=reply))
+        return await reply.wait()
+
+    async def ask(self, session: SessionId, event: Event) -> Session:
+        """Say something to a session for a person. Raises NotFound, StateFull."""
+        reply = Reply()
+        await self.tell(Ask(session=session, event=event, reply=reply))
+        return await reply.wait()
+
+    async def remove(self, session: SessionId) -> Session:
+        """Forget an ended session. Raises NotFound, Conflict, StateFull."""
+        reply = Reply()
+        await self.tell(Remove(session=session, reply=reply))
+        return await reply.wait()
+
+    def restore(
+        self, sessions: Iterable[Session], open_actions: Mapping[SessionId, Sequence[tuple[Ordered, bool]]]
+    ) -> None:
+        """Take over what the store remembers: sessions, and their actions that are not over (with: was it started).
+
+        A Submit that was under way is unknown now; everything else that was under way is idempotent and runs again.
+        """
+        for session in sessions:
+            self._sessions[session.id] = session
+        for session_id, orders in open_actions.items():
+            # The journal is in order: what came after a started Submit waits behind it.
+            self._lanes.put(session_id, self._lane_from(orders))
+        for session in list(self._sessions.values()):
+            self._restored(session)
+
+    def _lane_from(self, orders: Sequence[tuple[Ordered, bool]]) -> Lane:
+        current, started = orders[0]
+        queued = orders[1][0] if len(orders) > 1 else None
+        submitting = started and isinstance(current.action, Submit)
+        return Lane(current=current, started=submitting, queued=queued)
+
+    def _restored(self, session: Session) -> None:
+        lane = self._lanes.lane(session.id)
+        if lane.unstoppable and lane.current is not None:
+            problem = Problem(code="restarted", message="sessiond was restarted while the job was being submitted")
+            self._change(session.id, SubmitUnknown(problem=problem), answers=lane.current.id)
+        if session.live:
+            self._change(session.id, Restored())
+            self._standing.follow(self._sessions[session.id])
+
+    async def run(self) -> None:
+        """Handle letters for ever, one at a time."""
+        async for letter in self._receive:
+            await self._handle_durably(letter)
+
+    async def _handle_durably(self, letter: Letter) -> None:
+        """Handle a letter; while the disk is full, people are told so and everything else waits its turn."""
+        while True:
+            self.handled += 1
+            try:
+                self._handle_contained(letter)
+            except StateFull as error:
+                if self.full is None:
+                    log.error("cannot write the state database; waiting", why=error.message)
+                self.full = error.message
+                if isinstance(letter, Create | Ask | Remove):
+                    letter.reply.error = error
+                    letter.reply.done.set()
+                    return
+                await self._clock.sleep(_FULL_PAUSE_S)
+            else:
+                if self.full is not None:
+                    log.info("the state database can be written again")
+                self.full = None
+                return
+
+    def _handle_contained(self, letter: Letter) -> None:
+        """One letter's fault is that letter's alone - but for a disk that is full, which is everybody's."""
+
+        def work() -> None:
+            try:
+                self._handle(letter)
+            except StateFull:
+                raise
+            except SessiondError as error:
+                self._refuse(letter, error)
+
+        through = (Exception,) if self._strict else (StateFull,)
+        if guard.contained(work, f"handling {type(letter).__name__}", *through) is not None:
+            self._refuse(letter, Bug("sessiond met an unforeseen error", hint="its log has the details"))
+
+    def _refuse(self, letter: Letter, error: SessiondError) -> None:
+        if isinstance(letter, Create | Ask | Remove):
+            letter.reply.error = error
+            letter.reply.done.set()
+            return
+        if isinstance(error, Bug):
+            self.faults += 1
+            log.error("a letter could not be handled", letter=type(letter).__name__, why=error.message)
+            if self._strict:
+                raise error
+
+    def _handle(self, letter: Letter) -> None:
+        match letter:
+            case Answer():
+                if letter.session in self._sessions and lanes_rules.expects(
+                    self._lanes.lane(letter.session), letter.answers
+                ):
+                    self._change(letter.session, letter.event, answers=letter.answers)
+            case Standing():
+                session = self._sessions.get(letter.session)
+                if session is not None and type(letter.event) in TABLE[session.state]:
+                    self._change(letter.session, letter.event)
+            case Observed():
+                self._observed(letter)
+            case Tick():
+                self._ticked(letter.observed_s)
+            case Create():
+                self._create(letter.session)
+                self._reply(letter.reply, letter.session.id)
+            case Ask():
+                self.session(letter.session)
+                self._change(letter.session, letter.event)
+                self._reply(letter.reply, letter.session)
+            case Remove():
+                self._remove(letter)
+
+    def _reply(self, reply: Reply, session: SessionId) -> None:
+        reply.session = self._sessions[session]
+        reply.done.set()
+
+    def _observed(self, letter: Observed) -> None:
+        asked = [self._sessions[s] for s in letter.asked if s in self._sessions]
+        events, absences = compare(letter.snapshot, asked, self._absences)
+        for session in letter.asked:
+            self._absences.pop(session, None)
+        self._absences.update(absences)
+        for session, event in events:
+            through = (Exception,) if self._strict else (StateFull,)
+            guard.contained(partial(self._change, session, event), "taking in a look", *through)
+
+    def _ticked(self, observed_s: float) -> None:
+        now = self._clock.now()
+        for session in self.live():
+            if session.retry_at is not None and session.retry_at <= now:
+                self._change(session.id, RetryDue())
+        for due in self.deadlines.advance(self.live(), observed_s):
+            self._change(due, DeadlineExpired())
+
+    def _create(self, session: Session) -> None:
+        if any(s.live and s.name == session.name for s in self._sessions.values()):
+            raise Conflict(
+                f"there is already a session called {session.name}",
+                hint=f"choose another with --name, or stop it: sessionctl stop {session.name}",
+            )
+        self._commit(create(session), Lane(), moved=True, done=None)
+
+    def _remove(self, letter: Remove) -> None:
+        session = self.session(letter.session)
+        if session.live:
+            raise Conflict(f"{session.name} is not over", hint=f"stop it first: sessionctl stop {session.name}")
+        self._history.remove(session.id)
+        lane = self._lanes.lane(session.id)
+        self._lanes.put(session.id, Lane(), tuple(o.id for o in (lane.current, lane.queued) if o is not None))
+        self._standing.forget(session.id)
+        del self._sessions[session.id]
+        letter.reply.session = session
+        letter.reply.done.set()
+
+    def _change(self, session_id: SessionId, event: Event | None, answers: ActionId | None = None) -> None:
+        """Tell a session an event, commit what it means, then act on it."""
+        before = self._sessions[session_id]
+        now = self._clock.now()
+        lane = self._lanes.lane(session_id)
+        if answers is not None:
+            lane = lanes_rules.finished(lane)
+        after = Step(after=before) if event is None else step(before, event, now)
+        if after.record is None:
+            if answers is not None:
+                self._history.action_done(answers, now)
+                self._lanes.put(session_id, lane)
+            return
+        self._commit(after, lane, moved=before.state is not after.after.state, done=answers)
+
+    def _commit(self, after: Step, lane: Lane, *, moved: bool, done: ActionId | None) -> None:
+        record = after.record
+        if record is None:
+            raise AssertionError("a step without a record is not committed")
+        ordered = record.actions[0] if record.actions else None
+        lane, withdrawn = lanes_rules.follow(lane, ordered, moved=moved)
+        seq = self._history.commit(after, at=record.at, done=done, withdrawn=withdrawn)
+        session = after.after
+        self._sessions[session.id] = session
+        self._bus.publish(Published(seq=seq, record=record, session=session))
+        self._lanes.put(session.id, lane, withdrawn)
+        self._standing.follow(session)

@@ -1,0 +1,95 @@
+"""A session's folder in the workspace: what was rendered for it, the end of its log, and ``service.json``.
+
+``service.json`` has the five fields that existing tools read (``URL PORT SLUG JOB_STATUS ERROR_MESSAGE``). It is
+written anew from the session at every transition, whole or not at all, and never edited.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from sessiond.core.ids import SessionId
+from sessiond.core.session import Outcome, Session, State
+from sessiond.runtime.bus import Published
+
+_SUBMITTED = frozenset({State.SUBMIT, State.RECONCILE, State.WAIT_FOR_NODE, State.START, State.TUNNEL})
+_SECRET_FILES = frozenset({"secrets.sh"})
+
+
+def job_status(session: Session) -> str:
+    """The session's state in the words of ``service.json``: Initializing, Submitted, Running, Completed, Failed,
+    Cancelled."""
+    match session.state:
+        case State.RENDER:
+            return "Initializing"
+        case State.RUNNING | State.VERIFY:
+            return "Running"
+        case State.KILL | State.ABANDON:
+            return "Cancelled" if session.ending is Outcome.CANCELLED else "Failed"
+        case State.ENDED:
+            fine = {Outcome.COMPLETED: "Completed", Outcome.CANCELLED: "Cancelled"}
+            return fine.get(session.outcome or Outcome.LOST, "Failed")
+        case _:
+            return "Running" if session.ready_at is not None else "Submitted"
+
+
+def service_json(session: Session, slug: str) -> bytes:
+    """The five fields."""
+    problem = session.problem
+    fields = {
+        "URL": "/me",
+        "PORT": str(session.open_port),
+        "SLUG": slug,
+        "JOB_STATUS": job_status(session),
+        "ERROR_MESSAGE": problem.message if problem is not None and job_status(session) == "Failed" else "",
+    }
+    return json.dumps(fields, indent=2).encode() + b"\n"
+
+
+class Folders:
+    """All sessions' folders below ``<state folder>/sessions``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def of(self, session: SessionId) -> Path:
+        """The session's folder (which may not exist yet)."""
+        return self._root / session
+
+    def keep(self, session: SessionId, files: Mapping[str, bytes]) -> None:
+        """Keep what was rendered, except what holds secrets and what was copied from the service's folder."""
+        for path, content in files.items():
+            if path not in _SECRET_FILES and not path.startswith("service/"):
+                self.write(session, f"rendered/{path}", content)
+
+    def write(self, session: SessionId, path: str, content: bytes) -> None:
+        """Write one file, whole or not at all, readable by us alone."""
+        target = self.of(session) / path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.new")
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+        aside.replace(target)
+
+    def remove(self, session: SessionId) -> None:
+        """Remove the session's folder."""
+        shutil.rmtree(self.of(session), ignore_errors=True)
+
+    def log_tail(self, session: SessionId) -> bytes:
+        """The kept end of an ended session's log; empty where there is none."""
+        try:
+            return (self.of(session) / "logs.out").read_bytes()
+        except OSError:
+            return b""
+
+    def publish(self, published: Published) -> None:
+        """Write ``service.json`` for a transition. A full disk must not stop the session: the next one writes it."""
+        session = published.session
+        try:
+            self.write(session.id, "service.json", service_json(session, session.spec.urlend))
+        except OSError:
+            return

@@ -1,0 +1,88 @@
+"""Doing what the machine orders: an action becomes a command there, and its answer an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sessiond.core.actions import CancelJob, Cleanup, FetchHistory, FindJob, Stage, Submit
+from sessiond.core.command import Command, Completed
+from sessiond.core.errors import Bug, RemoteError, SpecError
+from sessiond.core.events import Event, StageFailed
+from sessiond.core.lane import Ordered
+from sessiond.core.session import Session
+from sessiond.remote.retry import quick
+from sessiond.remote.transport import Transport
+from sessiond.render.bundle import bundle
+from sessiond.runtime.folders import Folders
+from sessiond.runtime.guard import problem_from
+from sessiond.schedulers.dialect import Dialect
+
+LOG_TAIL_BYTES = 256 * 1024
+
+
+class Performer:
+    """Performs the actions of one cluster's sessions. ``lib`` are the files of ``services/_lib`` by name."""
+
+    def __init__(self, dialect: Dialect, transport: Transport, folders: Folders, lib: Mapping[str, bytes]) -> None:
+        self._dialect = dialect
+        self._transport = transport
+        self._folders = folders
+        self._lib = lib
+        self.commands = 0
+
+    async def perform(self, session: Session, order: Ordered) -> Event | None:
+        """Do what was ordered and return its answer. Raises RemoteError where there is none."""
+        dialect = self._dialect
+        match order.action:
+            case Stage():
+                return await self._stage(session)
+            case Submit(attempt=attempt):
+                # The one command that is never repeated, not even where it was certainly not sent: the session
+                # machine does that, with a new attempt.
+                return dialect.read_submit(session, await self._run(dialect.submit(session, attempt)))
+            case FindJob(attempt=attempt):
+                return dialect.read_find(session, await self._ask(dialect.find(session, attempt)))
+            case CancelJob(force=force):
+                return dialect.read_cancel(session, await self._ask(dialect.cancel(session, force=force)))
+            case FetchHistory():
+                return dialect.read_history(session, await self._ask(dialect.history(session)))
+            case Cleanup():
+                await self._clean_up(session)
+                return None
+            case _:
+                raise Bug(f"nobody knows how to do {type(order.action).__name__}")
+
+    async def forget(self, session: Session) -> None:
+        """Remove the session's folder on the execution host."""
+        await self._ask(self._dialect.forget(session))
+
+    async def _run(self, command: Command) -> Completed:
+        self.commands += 1
+        return await self._transport.run(command)
+
+    async def _ask(self, command: Command) -> Completed:
+        """Run a command that may be repeated: what was certainly not sent is sent again, a few times."""
+        return await quick(lambda: self._run(command))
+
+    async def _stage(self, session: Session) -> Event:
+        try:
+            files = bundle(session, self._lib)
+        except SpecError as error:
+            return StageFailed(problem=problem_from(error))
+        self._folders.keep(session.id, files)
+        return self._dialect.read_stage(session, await self._ask(self._dialect.stage(session, files)))
+
+    async def _clean_up(self, session: Session) -> None:
+        """Leave nothing there but the log, and keep its end here. The end is fetched twice because cleaning up
+        may run the service's kill script, which writes to it."""
+        await self._keep_log(session)
+        await self._ask(self._dialect.cleanup(session))
+        await self._keep_log(session)
+
+    async def _keep_log(self, session: Session) -> None:
+        try:
+            tail = await self._transport.read(f"{session.spec.jobdir}/logs.out", -LOG_TAIL_BYTES, LOG_TAIL_BYTES)
+        except RemoteError:
+            return
+        if tail:
+            self._folders.write(session.id, "logs.out", tail)

@@ -1,0 +1,214 @@
+"""Standing work: what a session's state wants for as long as it lasts. Never journalled, always derived.
+
+Each live session keeps its door in the workspace: a listener on its own port that outlives links, requeues and
+restarts. Where the state wants a tunnel, its service is probed; where it wants a poll, the poller of its cluster
+looks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+import structlog
+from anyio.abc import ByteStream, TaskGroup
+
+from sessiond.core.errors import NotFound, NotSent
+from sessiond.core.events import Event, TunnelDown, TunnelUp
+from sessiond.core.ids import SessionId
+from sessiond.core.session import Endpoint, Phase, Problem, Session, State
+from sessiond.core.spec import Prefix
+from sessiond.core.table import WANTS, Want
+from sessiond.runtime import guard
+from sessiond.runtime.clock import Clock
+from sessiond.runtime.letters import Letter, Standing
+from sessiond.runtime.listener import Listener, bind
+from sessiond.runtime.probe import Answer, probe
+from sessiond.runtime.prober import Prober
+from sessiond.runtime.tunnel import Peer, Tunnel
+
+log = structlog.get_logger(__name__)
+
+_REBIND_EVERY_S = 5.0
+_PROBE_TIMEOUT_S = 5.0
+
+Dial = Callable[[Session], Awaitable[ByteStream]]
+Allow = Callable[[Peer], bool]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is running for one session."""
+
+    door: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    closed: anyio.Event = field(default_factory=anyio.Event)
+    tunnel: Tunnel | None = None
+    prober: Prober | None = None
+    probing: anyio.CancelScope | None = None
+    endpoint: Endpoint | None = None
+
+
+class StandingWork:
+    """Follows every session's state. ``dial`` opens a stream to a session's service; ``poke`` asks for an early look
+    at a session's cluster; ``allow`` says whether a peer may use a session's own port."""
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        clock: Clock,
+        dial: Dial,
+        allow: Allow,
+        poke: Callable[[Session], None],
+        current: Callable[[SessionId], Session],
+        tell: Callable[[Letter], Awaitable[None]],
+    ) -> None:
+        self._group = group
+        self._clock = clock
+        self._dial = dial
+        self._allow = allow
+        self._poke = poke
+        self._current = current
+        self._tell = tell
+        self._works: dict[SessionId, _Work] = {}
+        self._listeners: dict[int, Listener] = {}
+
+    def hand_over(self, listener: Listener) -> None:
+        """The listener of a session that is about to be created; it becomes the session's door."""
+        self._listeners[listener.port] = listener
+
+    def take_back(self, listener: Listener) -> None:
+        """The session was not created after all."""
+        if self._listeners.pop(listener.port, None) is not None:
+            listener.close()
+
+    def follow(self, session: Session) -> None:
+        """Make what runs match what the session's state wants."""
+        work = self._works.get(session.id)
+        if not session.live:
+            if work is not None:
+                self._stop_probing(work)
+                work.door.cancel()
+            return
+        if work is None:
+            work = self._works[session.id] = _Work()
+            self._group.start_soon(self._keep_door, session, work, name=f"door of {session.name}")
+        if Want.TUNNEL in WANTS[session.state]:
+            self._probe(session, work)
+        else:
+            self._stop_probing(work)
+        if Want.POLL in WANTS[session.state]:
+            self._poke(session)
+
+    def forget(self, session: SessionId) -> None:
+        """The session was removed."""
+        work = self._works.pop(session, None)
+        if work is not None:
+            work.door.cancel()
+
+    def suspect(self, session: SessionId) -> None:
+        """Somebody could not reach the session's service: ask it, and its cluster, at once."""
+        work = self._works.get(session)
+        if work is not None and work.prober is not None:
+            work.prober.poke()
+            self._poke(self._current(session))
+
+    def tunnel(self, session: SessionId) -> Tunnel | None:
+        """The session's tunnel, for its figures."""
+        work = self._works.get(session)
+        return work.tunnel if work is not None else None
+
+    async def closed(self, session: SessionId) -> None:
+        """Wait until the session's port is free again."""
+        work = self._works.get(session)
+        if work is not None:
+            await work.closed.wait()
+
+    # The door.
+
+    async def _keep_door(self, session: Session, work: _Work) -> None:
+        listener: Listener | None = None
+        try:
+            with work.door:
+                listener = self._listeners.pop(session.open_port, None) or await self._bound(session)
+                work.tunnel = Tunnel(
+                    listener,
+                    lambda: self._dial(self._current(session.id)),
+                    self._allow,
+                    lambda _sent, _received: None,
+                    http=session.spec.service.probe.kind == "http",
+                    guard=partial(guard.isolated, f"a connection to {session.name}"),
+                )
+                await guard.supervised(work.tunnel.serve, f"the door of {session.name}", self._clock)
+        finally:
+            work.tunnel = None
+            if listener is not None:
+                listener.close()
+            work.closed.set()
+            if not self._current_is_live(session.id):
+                self._works.pop(session.id, None)
+
+    def _current_is_live(self, session: SessionId) -> bool:
+        try:
+            return self._current(session).live
+        except NotFound:
+            return False
+
+    async def _bound(self, session: Session) -> Listener:
+        """The session's own port again, after a restart; as long as another program has it, wait for it."""
+        told = False
+        while True:
+            try:
+                return await bind(session.open_port)
+            except NotSent as error:
+                if not told:
+                    log.warning("a session's port is not free", session=session.id, why=error.message)
+                told = True
+                await self._clock.sleep(_REBIND_EVERY_S)
+
+    # The probe.
+
+    def _probe(self, session: Session, work: _Work) -> None:
+        prober = work.prober
+        reached_again = prober is not None and prober.up and session.problem is None and session.state is State.TUNNEL
+        if prober is None or work.endpoint != session.endpoint or reached_again:
+            self._stop_probing(work)
+            work.endpoint = session.endpoint
+            work.prober = prober = Prober(
+                partial(self._ask, session.id),
+                self._clock,
+                partial(self._report, session.id, TunnelUp()),
+                partial(self._report_down, session.id),
+            )
+            work.probing = anyio.CancelScope()
+            self._group.start_soon(self._run_probe, session, prober, work.probing, name=f"probe of {session.name}")
+        if session.job is not None and session.job.phase is Phase.SUSPENDED:
+            prober.pause()
+        else:
+            prober.resume()
+
+    def _stop_probing(self, work: _Work) -> None:
+        if work.probing is not None:
+            work.probing.cancel()
+        work.prober = work.probing = work.endpoint = None
+
+    async def _run_probe(self, session: Session, prober: Prober, scope: anyio.CancelScope) -> None:
+        with scope:
+            await guard.supervised(prober.run, f"the probe of {session.name}", self._clock)
+
+    async def _ask(self, session_id: SessionId) -> Answer:
+        session = self._current(session_id)
+        service = session.spec.service
+        root = f"/me/{session.open_port}/" if service.prefix is Prefix.KEEP else "/"
+        host = f"127.0.0.1:{session.open_port}"
+        return await probe(
+            lambda: self._dial(session), service.probe, root + service.probe.path.lstrip("/"), host, _PROBE_TIMEOUT_S
+        )
+
+    async def _report(self, session: SessionId, event: Event) -> None:
+        await self._tell(Standing(session=session, event=event))
+
+    async def _report_down(self, session_id: SessionId, problem: Problem) -> None:
+        self._poke(self._current(session_id))
+        await self._report(session_id, TunnelDown(problem=problem))
