@@ -1,0 +1,5 @@
+"""``python -m sessiond`` is the daemon."""
+
+from sessiond.daemon import main
+
+main()

@@ -1,0 +1,1 @@
+"""HTTP on the control socket for programs, and the gateway for browsers."""

@@ -1,0 +1,90 @@
+"""The API's application: routes, who may ask, and how errors are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from sessiond import __version__
+from sessiond.api import wire
+from sessiond.api.events import EventRoutes
+from sessiond.api.sessions import SessionRoutes
+from sessiond.api.socket import peer_uid
+from sessiond.api.status import StatusRoutes
+from sessiond.core.errors import SessiondError
+
+log = structlog.get_logger(__name__)
+
+_STATUS = {
+    "bad-request": 400,
+    "not-found": 404,
+    "refused": 422,
+    "conflict": 409,
+    "too-many": 409,
+    "config": 422,
+    "state-full": 503,
+    "needs-login": 401,
+    "busy": 503,
+}
+_LARGEST_BODY = 4 * 1024 * 1024
+_HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def error_response(error: SessiondError) -> web.Response:
+    """An error as the API tells it."""
+    body: wire.ErrorBody = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+    return web.json_response(body, status=_STATUS.get(error.code, 500))
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only this user's programs may ask: no other uid, no browser (they send an Origin, and any Host they like)."""
+    connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+    if connection is None or peer_uid(connection) != os.geteuid():
+        return error_response(SessiondError("this sessiond belongs to another user", code="refused"))
+    host = request.headers.get("Host", "").rsplit(":", 1)[0]
+    if host not in _HOSTS or "Origin" in request.headers:
+        return error_response(
+            SessiondError("requests of web pages are refused here", hint="use sessionctl", code="refused")
+        )
+    response = await _told(request, handler)
+    if not response.prepared:
+        response.headers["Sessiond-Version"] = __version__
+    return response
+
+
+async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except SessiondError as error:
+        return error_response(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        code = {404: "not-found", 405: "bad-request", 413: "bad-request"}.get(error.status, "bad-request")
+        return error_response(SessiondError(f"{request.method} {request.path}: {error.reason}", code=code))
+    except msgspec.ValidationError as error:
+        return error_response(SessiondError(f"the request's body is not right: {error}", code="bad-request"))
+    except msgspec.DecodeError as error:
+        return error_response(SessiondError(f"the request's body is not JSON: {error}", code="bad-request"))
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("a request met an unforeseen error", method=request.method, path=request.path)
+        return error_response(
+            SessiondError("sessiond met an unforeseen error", hint="its log has the details", code="bug")
+        )
+
+
+def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes) -> web.Application:
+    """The application of the control socket."""
+    app = web.Application(middlewares=[_guarded], client_max_size=_LARGEST_BODY)
+    for routes in (sessions, events, status):
+        routes.add_to(app.router)
+    return app

@@ -1,0 +1,59 @@
+"""The sessions as the gateway sees them."""
+
+from __future__ import annotations
+
+from sessiond.api.gateway_door import Door
+from sessiond.api.service import Desk
+from sessiond.core.session import Session, State
+from sessiond.core.status import describe
+from sessiond.runtime.listener import HOST
+from sessiond.runtime.standing import StandingWork
+
+_ANSWERING = frozenset({State.RUNNING, State.VERIFY})
+
+
+class SessionDoors:
+    """Doors of the desk's sessions (`sessiond.api.gateway_door.Doors`).
+
+    The gateway reaches every service through its session's own port: that is where connections are checked, counted
+    and carried to wherever the service is.
+    """
+
+    def __init__(self, desk: Desk, standing: StandingWork) -> None:
+        self._desk = desk
+        self._standing = standing
+
+    def at(self, open_port: int) -> Door | None:
+        """The session at an openPort: the live one, else the one that had it last."""
+        session = self._session(open_port)
+        if session is None:
+            return None
+        status = describe(session, self._desk.clock.now())
+        # One that has answered before is tried, even while its probe is in doubt: it may well answer.
+        ready = session.state in _ANSWERING or (session.state is State.TUNNEL and session.ready_at is not None)
+        return Door(
+            open_port=open_port,
+            session_id=session.id,
+            name=session.name,
+            ready=ready and session.endpoint is not None,
+            phrase=status.phrase,
+            next=status.next,
+            severity=status.severity.value,
+            ended=not session.live,
+            prefix=session.spec.service.prefix,
+            scheme=session.endpoint.scheme if session.endpoint is not None else "http",
+            upstream=(HOST, open_port),
+        )
+
+    def carried(self, open_port: int, sent: int, received: int) -> None:
+        """Nothing to do: the session's tunnel counts what it carries."""
+
+    def failed(self, open_port: int) -> None:
+        """The service could not be reached: have it asked at once."""
+        session = self._session(open_port)
+        if session is not None:
+            self._standing.suspect(session.id)
+
+    def _session(self, open_port: int) -> Session | None:
+        found = [s for s in self._desk.engine.sessions.values() if s.open_port == open_port]
+        return max(found, key=lambda s: (s.live, s.created), default=None)

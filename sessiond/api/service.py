@@ -1,0 +1,105 @@
+"""What the API needs of the daemon: sessions by name, their URLs, and the requests people make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sessiond.api import wire
+from sessiond.api.doorkeeper import Doorkeeper
+from sessiond.api.views import rfc3339, session_view
+from sessiond.config.catalogue import Catalogue
+from sessiond.core.errors import Conflict, NotFound, SpecError
+from sessiond.core.ids import SessionId
+from sessiond.core.session import Session
+from sessiond.core.spec import Prefix
+from sessiond.render.url import landing
+from sessiond.runtime.clock import Clock
+from sessiond.runtime.cluster import Clusters
+from sessiond.runtime.engine import Engine
+
+
+@dataclass(slots=True)
+class Desk:
+    """The daemon's parts as its API and its gateway see them. ``catalogue`` and ``warnings`` change with a reload."""
+
+    engine: Engine
+    clusters: Clusters
+    clock: Clock
+    catalogue: Catalogue
+    doorkeeper: Doorkeeper
+    gateway: str | None
+    started: float
+    warnings: tuple[str, ...] = ()
+
+    def resolve(self, name: str, among: Callable[[Session], bool] | None = None) -> Session:
+        """The session that people call ``name``: its name, its id, or a unique beginning of either.
+
+        A live session goes before an ended one of the same name, a younger before an older. Raises NotFound, Conflict.
+        """
+        sessions = sorted(self.engine.sessions.values(), key=lambda s: (s.live, s.created), reverse=True)
+        if among is not None:
+            sessions = [s for s in sessions if among(s)]
+        exact = [s for s in sessions if name in (s.name, s.id)]
+        if exact:
+            return exact[0]
+        begun = [s for s in sessions if name and (s.name.startswith(name) or s.id.startswith(name))]
+        live = [s for s in begun if s.live]
+        if len(live or begun) == 1:
+            return (live or begun)[0]
+        if begun:
+            names = sorted({s.name for s in live or begun})
+            raise Conflict(
+                f"{name} is the beginning of {len(live or begun)} sessions: {', '.join(names[:6])}",
+                hint="say more of the name, or its id",
+            )
+        raise NotFound(f"there is no session called {name[:80]}", hint=_suggestion(name, sessions))
+
+    def url(self, session: Session) -> str | None:
+        """Where the session opens in a browser: the same for its whole life. None where it is over."""
+        if not session.live:
+            return None
+        keep = session.spec.service.prefix is Prefix.KEEP
+        prefix = f"/me/{session.open_port}"
+        if self.gateway is None:
+            host = f"127.0.0.1:{session.open_port}"
+            return f"http://{host}{self._landing(session, prefix if keep else '', host)}"
+        path = self._landing(session, prefix, self.gateway)
+        token = self.doorkeeper.token(session.id)
+        return f"http://{self.gateway}{path}{'&' if '?' in path else '?'}sessiond={token}"
+
+    def _landing(self, session: Session, prefix: str, host: str) -> str:
+        try:
+            return landing(session.spec.urlend, prefix, host, int(session.created * 1000))
+        except SpecError:
+            return f"{prefix}/"
+
+    def view(self, session: Session) -> wire.Session:
+        """A session as the API shows it."""
+        cluster = self.clusters.by_name.get(session.spec.cluster)
+        observed = cluster.poller.observed_at if cluster is not None and session.live else None
+        return session_view(
+            session, now=self.clock.now(), url=self.url(session), link=self.link(), observed_at=observed
+        )
+
+    def link(self) -> wire.Link:
+        """The connection to this machine, which is always up."""
+        return {"state": "up", "since": rfc3339(self.started)}
+
+    def names(self) -> frozenset[str]:
+        """The names that live sessions have."""
+        return frozenset(s.name for s in self.engine.live())
+
+    def ports(self) -> frozenset[int]:
+        """The ports that live sessions have."""
+        return frozenset(s.open_port for s in self.engine.live())
+
+    def current(self, session: SessionId) -> Session:
+        """The session as it is now. Raises NotFound."""
+        return self.engine.session(session)
+
+
+def _suggestion(name: str, sessions: Sequence[Session]) -> str:
+    if not sessions:
+        return "there are no sessions yet; sessionctl services lists what can be started"
+    return f"sessionctl ls --all lists all {len(sessions)} of them" if name else "say which"

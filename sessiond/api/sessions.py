@@ -1,0 +1,206 @@
+"""``/v1/sessions`` and ``/v1/plan``: starting, looking, stopping, forgetting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from aiohttp import web
+
+from sessiond.api import wire
+from sessiond.api.service import Desk
+from sessiond.api.starter import Starter
+from sessiond.api.views import story_line
+from sessiond.core.errors import Conflict, RemoteError, SpecError
+from sessiond.core.events import StopRequested
+from sessiond.core.session import Outcome, Session, State
+from sessiond.core.status import describe
+from sessiond.runtime.folders import Folders
+from sessiond.runtime.launch import Request
+from sessiond.store.store import Store
+
+_LOG_CHUNK = 256 * 1024
+_FOLLOW_EVERY_S = 0.5
+_STORY_LOG_LINES = 20
+_BAD_ENDS = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
+
+
+class StartBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`wire.StartRequest`, checked."""
+
+    service: str
+    cluster: str = "local"
+    mode: str = ""
+    name: str = ""
+    set: dict[str, str] = msgspec.field(default_factory=dict)
+    time: str = ""
+    directives: list[str] = msgspec.field(default_factory=list)
+
+    def request(self) -> Request:
+        """The same, as the runtime takes it."""
+        return Request(
+            service=self.service,
+            cluster=self.cluster,
+            mode=self.mode,
+            name=self.name,
+            settings=self.set,
+            time=self.time,
+            directives=tuple(self.directives),
+        )
+
+
+class StopBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`wire.StopRequest`, checked."""
+
+    force: bool = False
+
+
+class SessionRoutes:
+    """The handlers of everything below ``/v1/sessions``."""
+
+    def __init__(self, desk: Desk, starter: Starter, store: Store, folders: Folders) -> None:
+        self._desk = desk
+        self._starter = starter
+        self._store = store
+        self._folders = folders
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Register the routes."""
+        router.add_get("/v1/sessions", self.list_all)
+        router.add_post("/v1/sessions", self.start)
+        router.add_post("/v1/plan", self.plan)
+        router.add_get("/v1/sessions/{name}", self.show)
+        router.add_delete("/v1/sessions/{name}", self.remove)
+        router.add_post("/v1/sessions/{name}/stop", self.stop)
+        router.add_get("/v1/sessions/{name}/log", self.log)
+        router.add_get("/v1/sessions/{name}/story", self.story)
+
+    async def list_all(self, request: web.Request) -> web.Response:
+        """Live sessions, oldest first; with ``?all=1`` ended ones too."""
+        everything = request.query.get("all", "") in ("1", "true")
+        chosen = [s for s in self._desk.engine.sessions.values() if everything or s.live]
+        return web.json_response([self._desk.view(s) for s in sorted(chosen, key=lambda s: s.created)])
+
+    async def start(self, request: web.Request) -> web.Response:
+        """Start a session: 201 with it as it is at once, in state render."""
+        body = msgspec.json.decode(await request.read(), type=StartBody)
+        session = await self._starter.start(body.request())
+        return web.json_response(self._desk.view(session), status=201)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """What a start would do."""
+        body = msgspec.json.decode(await request.read(), type=StartBody)
+        return web.json_response(await self._starter.plan(body.request()))
+
+    async def show(self, request: web.Request) -> web.Response:
+        """One session."""
+        return web.json_response(self._desk.view(self._named(request)))
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """Stop a session; answers at once, 202. Stopping what has ended changes nothing."""
+        raw = await request.read()
+        body = msgspec.json.decode(raw, type=StopBody) if raw else StopBody()
+        session = self._named(request)
+        if session.live:
+            session = await self._desk.engine.ask(session.id, StopRequested(force=body.force))
+        return web.json_response(self._desk.view(session), status=202)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """Forget an ended session: its history, its folder here, its folder where it ran."""
+        session = self._named(request)
+        if session.live:
+            raise Conflict(f"{session.name} is not over", hint=f"stop it first: sessionctl stop {session.name}")
+        try:
+            await self._desk.clusters.of(session).performer.forget(session)
+        except RemoteError as error:
+            raise Conflict(
+                f"the folder of {session.name} could not be removed: {error.message}", hint=error.hint
+            ) from error
+        await self._desk.engine.remove(session.id)
+        await asyncio.to_thread(self._folders.remove, session.id)
+        return web.Response(status=204)
+
+    async def story(self, request: web.Request) -> web.Response:
+        """Everything that happened to a session, in words."""
+        session = self._named(request)
+        records = self._store.records(session=session.id, limit=10_000)
+        log: list[str] = []
+        if session.state is State.ENDED and session.outcome in _BAD_ENDS:
+            text = (await self._tail(session)).decode(errors="replace")
+            log = text.splitlines()[-_STORY_LOG_LINES:]
+        answer: wire.Story = {
+            "session": self._desk.view(session),
+            "lines": [story_line(stored.record) for stored in records],
+            "next": describe(session, self._desk.clock.now()).next,
+            "log": log,
+        }
+        return web.json_response(answer)
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """The session's own output from ``offset`` (from the end where negative); with ``follow=1`` until it ends."""
+        session = self._named(request)
+        offset = _integer(request, "offset")
+        follow = request.query.get("follow", "") in ("1", "true")
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        await response.prepare(request)
+        async for chunk in self._log_chunks(session, offset, follow=follow):
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    async def _log_chunks(self, session: Session, offset: int, *, follow: bool) -> AsyncIterator[bytes]:
+        size = await self._size(session)
+        if size == 0 and not session.live:
+            # The folder where it ran is gone or cannot be reached: there is the end that was kept here.
+            kept = self._folders.log_tail(session.id)
+            yield kept[offset:] if abs(offset) < len(kept) else kept
+            return
+        if offset < 0:
+            offset = max(0, size + offset)
+        while True:
+            over = not self._is_live(session)
+            chunk = await self._read(session, offset, _LOG_CHUNK)
+            if chunk:
+                offset += len(chunk)
+                yield chunk
+            elif over or not follow:
+                return
+            else:
+                await self._desk.clock.sleep(_FOLLOW_EVERY_S)
+
+    def _is_live(self, session: Session) -> bool:
+        found = self._desk.engine.sessions.get(session.id)
+        return found is not None and found.live
+
+    async def _read(self, session: Session, offset: int, limit: int) -> bytes:
+        try:
+            return await self._desk.clusters.of(session).transport.read(_log_path(session), offset, limit)
+        except RemoteError:
+            return b""
+
+    async def _size(self, session: Session) -> int:
+        """Where the log ends now; 0 where that cannot be asked."""
+        try:
+            return await self._desk.clusters.of(session).transport.size(_log_path(session))
+        except RemoteError:
+            return 0
+
+    async def _tail(self, session: Session, limit: int = _LOG_CHUNK) -> bytes:
+        """The end of the log where it was written, else of the copy that was kept here."""
+        return await self._read(session, -limit, limit) or self._folders.log_tail(session.id)[-limit:]
+
+    def _named(self, request: web.Request) -> Session:
+        return self._desk.resolve(request.match_info["name"])
+
+
+def _log_path(session: Session) -> str:
+    return f"{session.spec.jobdir}/logs.out"
+
+
+def _integer(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "0")
+    try:
+        return int(text)
+    except ValueError:
+        raise SpecError(f'{name}: expected a whole number, got "{text[:40]}"') from None

@@ -1,0 +1,134 @@
+"""Starting a session for a person: resolve, take a port, ask its url.sh, and hand it to the engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from sessiond.api import wire
+from sessiond.api.service import Desk
+from sessiond.core.errors import RemoteError, SessiondError, SpecError
+from sessiond.core.ids import ClusterName
+from sessiond.core.session import Session
+from sessiond.remote.transport import Transport
+from sessiond.render.bundle import bundle
+from sessiond.render.url import landing, read_urlend, url_command
+from sessiond.runtime.launch import Place, Request, new_session
+from sessiond.runtime.listener import Listener, reserve
+from sessiond.runtime.standing import StandingWork
+from sessiond.schedulers.dialect import Dialect
+from sessiond.store.store import Store
+
+_MASK = "***"
+
+
+class Starter:
+    """Makes sessions. ``here`` runs url.sh, which is evaluated in the workspace whatever the cluster."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        store: Store,
+        standing: StandingWork,
+        here: Transport,
+        dialects: Mapping[ClusterName, Dialect],
+        lib: Mapping[str, bytes],
+        ports: tuple[int, int],
+        place: Callable[[], Place],
+    ) -> None:
+        self._desk = desk
+        self._store = store
+        self._standing = standing
+        self._here = here
+        self._dialects = dialects
+        self._lib = lib
+        self._ports = ports
+        self._place = place
+
+    async def start(self, request: Request) -> Session:
+        """Begin a session. Nothing is left behind where it is refused."""
+        self._resolved(request, number=0, port=self._ports[0])  # every refusal that needs no port comes first
+        listener = await self._port()
+        try:
+            session = self._resolved(request, number=self._store.next_number(), port=listener.port)
+            session = await self._with_url(session)
+            bundle(session, self._lib)  # what cannot be rendered is refused now, not later
+            self._standing.hand_over(listener)
+            return await self._desk.engine.create(session)
+        except BaseException:
+            self._standing.take_back(listener)
+            listener.close()
+            raise
+
+    async def plan(self, request: Request) -> wire.Plan:
+        """What `start` would do, with nothing done: the port is the first that is free now."""
+        listener = await self._port()
+        try:
+            session = await self._with_url(self._resolved(request, number=0, port=listener.port))
+        finally:
+            listener.close()
+        dialect = self._dialects[session.spec.cluster]
+        secret_values = [value for value in session.spec.secrets.values() if value]
+        files = {
+            path: _masked(content.decode(errors="replace"), secret_values)
+            for path, content in bundle(session, self._lib).items()
+            if not path.startswith("service/")
+        }
+        host = self._desk.gateway or f"127.0.0.1:{session.open_port}"
+        where = landing(session.spec.urlend, f"/me/{session.open_port}", host, int(session.created * 1000))
+        return {
+            "service": session.spec.service.name,
+            "cluster": session.spec.cluster,
+            "mode": session.spec.mode.value,
+            "folder": session.spec.jobdir,
+            "files": files,
+            "submit": " ".join(dialect.submit(session, 1).argv),
+            "ports": {"openPort": str(session.open_port), "servicePort": _service_port(session)},
+            "url": _masked(f"http://{host}{where}", secret_values),
+        }
+
+    def _resolved(self, request: Request, *, number: int, port: int) -> Session:
+        return new_session(
+            request,
+            self._desk.catalogue,
+            self._place(),
+            now=self._desk.clock.now(),
+            number=number,
+            open_port=port,
+            taken=self._desk.names(),
+        )
+
+    async def _port(self) -> Listener:
+        first, last = self._ports
+        return await reserve(first, last, self._desk.ports(), first + secrets.randbelow(last - first + 1))
+
+    async def _with_url(self, session: Session) -> Session:
+        """The session with what its service's url.sh says. Raises SpecError where that cannot be used."""
+        url_sh = session.spec.service.file("url.sh")
+        if url_sh is None:
+            return session
+        name = session.spec.service.name
+        try:
+            done = await self._here.run(url_command(session, url_sh.content))
+            urlend = read_urlend(done)
+            landing(urlend, "/me/0", "localhost", 0)
+        except (RemoteError, SpecError) as error:
+            raise _bad_url(name, error) from error
+        return replace(session, spec=replace(session.spec, urlend=urlend))
+
+
+def _bad_url(service: str, error: SessiondError) -> SpecError:
+    return SpecError(
+        f"the url.sh of {service} does not give a place to land: {error.message}", hint=error.hint, code="refused"
+    )
+
+
+def _service_port(session: Session) -> str:
+    return session.spec.params.get("servicePort") or "chosen where the service runs, from 6000 to 9000"
+
+
+def _masked(text: str, secret_values: list[str]) -> str:
+    for value in secret_values:
+        text = text.replace(value, _MASK)
+    return text

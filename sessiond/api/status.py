@@ -1,0 +1,146 @@
+"""The daemon itself, its clusters, services and figures; and re-reading its configuration."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from sessiond import __version__
+from sessiond.api import wire
+from sessiond.api.service import Desk
+from sessiond.api.views import rfc3339
+from sessiond.config.catalogue import Entry
+from sessiond.core.errors import NotFound
+from sessiond.core.session import State
+
+
+class StatusRoutes:
+    """The handlers of everything that is not about one session. ``reload`` re-reads the configuration."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        state_dir: Path,
+        socket_path: Path,
+        config_file: Path,
+        reload: Callable[[], Awaitable[wire.Reloaded]],
+    ) -> None:
+        self._desk = desk
+        self._state_dir = state_dir
+        self._socket_path = socket_path
+        self._config_file = config_file
+        self._reload = reload
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Register the routes."""
+        router.add_get("/v1/status", self.status)
+        router.add_get("/v1/clusters", self.clusters)
+        router.add_get("/v1/services", self.services)
+        router.add_get("/v1/services/{name}", self.service)
+        router.add_post("/v1/reload", self.reload)
+        router.add_get("/v1/metrics", self.metrics)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """The daemon in one screen."""
+        desk = self._desk
+        full = (desk.engine.full,) if desk.engine.full is not None else ()
+        answer: wire.Status = {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": rfc3339(desk.started),
+            "sessions": dict(Counter(s.state.value for s in desk.engine.sessions.values())),
+            "clusters": self._clusters(),
+            "gateway": desk.gateway,
+            "state_dir": str(self._state_dir),
+            "socket": str(self._socket_path),
+            "config": str(self._config_file),
+            "warnings": [*desk.warnings, *full],
+        }
+        return web.json_response(answer)
+
+    async def clusters(self, _request: web.Request) -> web.Response:
+        """Where sessions can run."""
+        return web.json_response(self._clusters())
+
+    def _clusters(self) -> list[wire.Cluster]:
+        now = self._desk.clock.now()
+        return [
+            {
+                "name": cluster.name,
+                "scheduler": cluster.scheduler,
+                "host": cluster.host,
+                "link": self._desk.link(),
+                "observed_age_s": None
+                if cluster.poller.observed_at is None
+                else round(max(0.0, now - cluster.poller.observed_at), 3),
+                "commands": cluster.performer.commands + cluster.poller.looks,
+            }
+            for cluster in self._desk.clusters.by_name.values()
+        ]
+
+    async def services(self, _request: web.Request) -> web.Response:
+        """What can be started, and what cannot and why."""
+        entries = sorted(self._desk.catalogue.services.values(), key=lambda e: e.name)
+        return web.json_response([service_view(entry) for entry in entries])
+
+    async def service(self, request: web.Request) -> web.Response:
+        """One service."""
+        name = request.match_info["name"]
+        entry = self._desk.catalogue.services.get(name)
+        if entry is None:
+            raise NotFound(f"there is no service called {name[:80]}", hint="sessionctl services lists them")
+        return web.json_response(service_view(entry))
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """Read the configuration and the services' folders again: all of it or nothing."""
+        return web.json_response(await self._reload())
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Figures in Prometheus' text format."""
+        return web.Response(text=self._metrics(), content_type="text/plain")
+
+    def _metrics(self) -> str:
+        desk = self._desk
+        states = Counter(s.state for s in desk.engine.sessions.values())
+        outcomes = Counter(s.outcome for s in desk.engine.sessions.values() if s.outcome is not None)
+        lines = ["# HELP sessiond_sessions Sessions by state.", "# TYPE sessiond_sessions gauge"]
+        lines += [f'sessiond_sessions{{state="{state}"}} {states[state]}' for state in State]
+        lines += ["# HELP sessiond_ended Ended sessions by outcome.", "# TYPE sessiond_ended gauge"]
+        lines += [f'sessiond_ended{{outcome="{outcome}"}} {count}' for outcome, count in sorted(outcomes.items())]
+        lines += ["# HELP sessiond_commands_total Commands run on a cluster.", "# TYPE sessiond_commands_total counter"]
+        lines += [f'sessiond_commands_total{{cluster="{c["name"]}"}} {c["commands"]}' for c in self._clusters()]
+        lines += [
+            "# HELP sessiond_faults_total Letters that could not be handled.",
+            "# TYPE sessiond_faults_total counter",
+        ]
+        lines += [f"sessiond_faults_total {desk.engine.faults}"]
+        return "\n".join(lines) + "\n"
+
+
+def service_view(entry: Entry) -> wire.Service:
+    """A service as the API shows it; a parameter that is secret has no default to show."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "description": entry.description,
+        "folder": str(entry.folder),
+        "params": [
+            {
+                "name": p.name,
+                "label": p.label,
+                "help": p.help,
+                "type": p.type,
+                "default": "" if p.secret else p.default,
+                "options": list(p.options),
+                "required": p.required,
+                "secret": p.secret,
+            }
+            for p in entry.params
+        ],
+        "problems": list(entry.problems),
+    }

@@ -1,0 +1,222 @@
+"""The words of the API: what its JSON looks like, for the daemon and its clients alike. Types only, no imports at
+run time, because sessionctl must answer the Tab key.
+
+Times are RFC 3339 in UTC (``2026-01-31T09:30:00.123Z``); what is unknown is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypedDict
+
+API: Final = "/v1"
+
+EXIT_STATUS: Final[dict[str, int]] = {
+    "bad-request": 2,
+    "not-found": 3,
+    "needs-login": 4,
+    "no-daemon": 5,
+    "refused": 6,
+    "conflict": 6,
+    "too-many": 6,
+    "config": 6,
+    "state-full": 75,
+    "starting": 75,
+    "busy": 75,
+}
+"""What sessionctl exits with for an error's code; 1 for any other."""
+
+
+class Error(TypedDict):
+    """Why a request was not done; ``hint`` says what to do, and may be empty."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class ErrorBody(TypedDict):
+    """The body of every answer with a status of 400 or above."""
+
+    error: Error
+
+
+class Problem(TypedDict):
+    """The last thing that went wrong with a session."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Link(TypedDict):
+    """The connection to a session's cluster; for this machine always ``up``."""
+
+    state: str
+    since: str | None
+
+
+class Session(TypedDict):
+    """A session, as ``ls --json`` and ``show --json`` print it.
+
+    ``phrase`` is the state in words, ``next`` what happens or what to do next (may be empty),
+    ``severity`` one of ok, busy, attention, error. ``url`` opens the session in a browser.
+    """
+
+    id: str
+    name: str
+    number: int
+    service: str
+    workflow: str
+    cluster: str
+    mode: str
+    state: str
+    outcome: str | None
+    phrase: str
+    next: str
+    severity: Literal["ok", "busy", "attention", "error"]
+    since: str
+    url: str | None
+    open_port: int
+    service_port: int | None
+    node: str | None
+    job_id: str | None
+    job_phase: str | None
+    queue_reason: str | None
+    expected_start: str | None
+    ends_by: str | None
+    attempt: int
+    problem: Problem | None
+    link: Link
+    observed_age_s: float | None
+    folder: str
+    created: str
+    ended: str | None
+
+
+class StartRequest(TypedDict, total=False):
+    """The body of ``POST /v1/sessions`` and ``POST /v1/plan``; only ``service`` is required.
+
+    ``set`` holds KEY -> VALUE as typed; ``time`` is HH:MM:SS (or MM:SS, or minutes).
+    """
+
+    service: str
+    cluster: str
+    mode: str
+    name: str
+    set: dict[str, str]
+    time: str
+    directives: list[str]
+
+
+class StopRequest(TypedDict, total=False):
+    """The body of ``POST /v1/sessions/{name}/stop``: ``force`` does not wait for the service's kill script."""
+
+    force: bool
+
+
+class Plan(TypedDict):
+    """What would be done: rendered files by their path in the session's folder, the command that submits, the ports."""
+
+    service: str
+    cluster: str
+    mode: str
+    folder: str
+    files: dict[str, str]
+    submit: str
+    ports: dict[str, str]
+    url: str
+
+
+class Event(TypedDict):
+    """One line of ``GET /v1/events``: one transition of one session. ``text`` says it in words."""
+
+    seq: int
+    at: str
+    event: str
+    session: str
+    name: str
+    cluster: str
+    from_state: str | None
+    to_state: str
+    actions: list[str]
+    job: str | None
+    node: str | None
+    problem: Problem | None
+    text: str
+
+
+class StoryLine(TypedDict):
+    """One thing that happened to a session, in words."""
+
+    at: str
+    text: str
+    state: str
+
+
+class Story(TypedDict):
+    """The whole story of a session. ``log`` holds the last lines of its own output where it ended badly."""
+
+    session: Session
+    lines: list[StoryLine]
+    next: str
+    log: list[str]
+
+
+class Param(TypedDict):
+    """One value a service takes through ``--set``."""
+
+    name: str
+    label: str
+    help: str
+    type: str
+    default: str
+    options: list[str]
+    required: bool
+    secret: bool
+
+
+class Service(TypedDict):
+    """A service that can be started, or whose folder cannot be used: then ``problems`` says why, a line each."""
+
+    name: str
+    title: str
+    description: str
+    folder: str
+    params: list[Param]
+    problems: list[str]
+
+
+class Cluster(TypedDict):
+    """A place where sessions can run."""
+
+    name: str
+    scheduler: str
+    host: str
+    link: Link
+    observed_age_s: float | None
+    commands: int
+
+
+class Status(TypedDict):
+    """The daemon in one screen. ``sessions`` counts them by state; ``warnings`` are things to know about."""
+
+    version: str
+    pid: int
+    started: str
+    sessions: dict[str, int]
+    clusters: list[Cluster]
+    gateway: str | None
+    state_dir: str
+    socket: str
+    config: str
+    warnings: list[str]
+
+
+class Reloaded(TypedDict):
+    """What a re-read configuration changed, in words; ``restart`` lists what needs a restart to take effect."""
+
+    changed: list[str]
+    restart: list[str]
+
+
+Json = dict[str, Any]

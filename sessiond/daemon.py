@@ -1,0 +1,380 @@
+"""The daemon: puts every part together, and takes it apart again. The only place that knows all of them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import structlog
+from aiohttp import web
+from anyio.abc import TaskGroup
+
+from sessiond import __version__, logs, paths
+from sessiond.api import wire
+from sessiond.api.app import make_api
+from sessiond.api.doorkeeper import Doorkeeper
+from sessiond.api.doors import SessionDoors
+from sessiond.api.events import EventRoutes
+from sessiond.api.gateway import make_gateway, serve_gateway
+from sessiond.api.gatewayport import gateway_socket
+from sessiond.api.service import Desk
+from sessiond.api.sessions import SessionRoutes
+from sessiond.api.socket import check_length, control_socket
+from sessiond.api.starter import Starter
+from sessiond.api.status import StatusRoutes
+from sessiond.config.catalogue import Catalogue
+from sessiond.config.diff import diff
+from sessiond.config.load import load
+from sessiond.config.model import LOCAL, Config
+from sessiond.core.errors import ConfigError, SessiondError
+from sessiond.core.ids import SessionId
+from sessiond.core.lane import Ordered
+from sessiond.core.pace import LOCAL_PACE
+from sessiond.core.session import State
+from sessiond.remote.local import Local
+from sessiond.remote.peer import peer_uid
+from sessiond.runtime import cluster as clusters
+from sessiond.runtime import guard
+from sessiond.runtime.bus import Bus
+from sessiond.runtime.clock import SystemClock
+from sessiond.runtime.engine import Engine
+from sessiond.runtime.folders import Folders
+from sessiond.runtime.lanes import Lanes
+from sessiond.runtime.launch import Place
+from sessiond.runtime.letters import Tick
+from sessiond.runtime.standing import StandingWork
+from sessiond.runtime.timers import Timers
+from sessiond.runtime.tunnel import Peer
+from sessiond.schedulers.process import Process
+from sessiond.store.lease import Lease
+from sessiond.store.store import ActionPhase, Loaded, Store
+from sessiond.systemd import Notifier, listen_sockets, watchdog_interval_s
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_S = 20.0
+_API_SHUTDOWN_S = 2.0
+_GATEWAY_FACT = "gateway-secret"
+_STATUS_EVERY_S = 30.0
+_ROOT = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where this daemon keeps and finds its things."""
+
+    config_file: Path
+    state_dir: Path
+    socket_path: Path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command ``sessiond``: run in the foreground until told to stop. Exits 0, or with a sentence and 1 or 2."""
+    options = _options(argv)
+    faulthandler.enable()  # a watchdog's SIGABRT leaves a traceback
+    logs.configure(options.log)
+    places = Places(
+        config_file=Path(options.config).absolute() if options.config else paths.config_file(),
+        state_dir=paths.state_dir(),
+        socket_path=paths.socket_path(),
+    )
+    try:
+        anyio.run(_serve, places)
+    except* SessiondError as group:
+        raise SystemExit(_refusal(group)) from None
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="sessiond", description="Runs and keeps interactive sessions; sessionctl is how one speaks to it."
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration (default: $XDG_CONFIG_HOME/sessiond/config.toml)"
+    )
+    parser.add_argument(
+        "--log",
+        choices=("auto", "json", "console"),
+        default=os.environ.get("SESSIOND_LOG") or "auto",
+        help="how to write the log on stderr (default: text on a terminal, else JSON)",
+    )
+    parser.add_argument("--version", action="version", version=f"sessiond {__version__}")
+    options = parser.parse_args(argv)
+    if options.log not in ("auto", "json", "console"):
+        parser.error(f'SESSIOND_LOG: expected auto, json or console, got "{options.log[:40]}"')
+    return options
+
+
+def _refusal(group: BaseExceptionGroup[SessiondError]) -> int:
+    """Say why the daemon cannot run, in plain lines whatever the log's style: 2 for the configuration, else 1."""
+    status = 1
+    for error in _leaves(group):
+        for line in error.message.splitlines():
+            print(f"sessiond: {line}", file=sys.stderr)  # noqa: T201
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201
+        if isinstance(error, ConfigError):
+            status = 2
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[SessiondError]) -> list[SessiondError]:
+    found: list[SessiondError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+async def _serve(places: Places) -> None:
+    notifier = Notifier()
+    watchdog_s = watchdog_interval_s()
+    given = listen_sockets()
+    config = load(places.config_file)
+    check_length(places.socket_path)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(Lease.take(places.state_dir))
+        store = stack.enter_context(contextlib.closing(Store.open(places.state_dir)))
+        control = given[0] if given else stack.enter_context(control_socket(places.socket_path))
+        async with anyio.create_task_group() as group:
+            daemon = Daemon(places, config, store, notifier, group)
+            await daemon.run(control, watchdog_s)
+            group.cancel_scope.cancel()
+
+
+class Daemon:
+    """One running daemon."""
+
+    def __init__(self, places: Places, config: Config, store: Store, notifier: Notifier, group: TaskGroup) -> None:
+        self._places = places
+        self._config = config
+        self._store = store
+        self._notifier = notifier
+        self._group = group
+        self._clock = SystemClock()
+        self._here = Local()
+        self._lib = _read_lib()
+        self._folders = Folders(places.state_dir / "sessions")
+        self._bus = Bus()
+        self._engine = Engine(self._clock, store, self._bus)
+        self._dialects = {LOCAL: Process()}
+        local = clusters.build(
+            LOCAL,
+            scheduler="none",
+            host=socket.gethostname(),
+            dialect=self._dialects[LOCAL],
+            transport=self._here,
+            policy=LOCAL_PACE,
+            engine=self._engine,
+            clock=self._clock,
+            folders=self._folders,
+            lib=self._lib,
+        )
+        self._clusters = clusters.Clusters({LOCAL: local})
+        self._standing = StandingWork(
+            group,
+            self._clock,
+            self._clusters.dial,
+            _is_own,
+            self._clusters.poke,
+            self._engine.session,
+            self._engine.tell,
+        )
+        self._lanes = Lanes(group, self._clock, store, self._clusters.perform, self._engine.session, self._engine.tell)
+        self._engine.attach(self._lanes, self._standing)
+        self._timers = Timers(self._clock, self._engine.live, self._engine.deadlines, self._engine.tell)
+        self._bus.listen(logs.transition)
+        self._bus.listen(self._folders.publish)
+        self._bus.listen(lambda _published: self._timers.poke())
+
+    async def run(self, control: socket.socket, watchdog_s: float | None) -> None:
+        """Restore, serve, and stop in order when told to. Stopping never stops a session."""
+        loaded = self._store.load()
+        async with self._gateway() as desk:
+            self._start_tasks(watchdog_s)
+            self._engine.restore(loaded.sessions, _open_actions(loaded))
+            async with _served(self._api(desk), control):
+                self._notifier.ready(self._status())
+                log.info(
+                    "sessiond is ready", version=__version__, pid=os.getpid(), socket=str(self._places.socket_path)
+                )
+                await self._until_told_to_stop(desk)
+                self._notifier.stopping()
+                log.info("sessiond is stopping; sessions go on")
+        await self._lanes.drain(_DRAIN_S)
+
+    def _start_tasks(self, watchdog_s: float | None) -> None:
+        start = self._group.start_soon
+        start(self._engine.run, name="engine")
+        start(guard.supervised, self._timers.run, "timers", self._clock, name="timers")
+        for cluster in self._clusters.by_name.values():
+            start(guard.supervised, cluster.poller.run, f"poll of {cluster.name}", self._clock, name="poller")
+        start(self._tell_status, name="status")
+        if watchdog_s is not None:
+            start(self._feed_watchdog, watchdog_s, name="watchdog")
+
+    @contextlib.asynccontextmanager
+    async def _gateway(self) -> AsyncIterator[Desk]:
+        """The desk, with the gateway open if the configuration wants one."""
+        doorkeeper = Doorkeeper(self._secret())
+        wanted = self._config.daemon.gateway
+        desk = Desk(
+            engine=self._engine,
+            clusters=self._clusters,
+            clock=self._clock,
+            catalogue=self._read_catalogue(),
+            doorkeeper=doorkeeper,
+            gateway=None,
+            started=self._clock.now(),
+            warnings=self._config.warnings,
+        )
+        if wanted is None:
+            yield desk
+            return
+        with gateway_socket(wanted.host, wanted.port, self._store) as door:
+            desk.gateway = door.address
+            desk.warnings = (*desk.warnings, *door.warnings)
+            app = make_gateway(SessionDoors(desk, self._standing), doorkeeper)
+            async with serve_gateway(app, door.socket):
+                yield desk
+
+    def _api(self, desk: Desk) -> web.Application:
+        ports = self._config.daemon.ports
+        starter = Starter(
+            desk,
+            self._store,
+            self._standing,
+            self._here,
+            self._dialects,
+            self._lib,
+            (ports.first, ports.last),
+            self._place,
+        )
+
+        async def reload() -> wire.Reloaded:
+            return self._reload(desk)
+
+        return make_api(
+            SessionRoutes(desk, starter, self._store, self._folders),
+            EventRoutes(desk, self._store, self._bus),
+            StatusRoutes(
+                desk,
+                state_dir=self._places.state_dir,
+                socket_path=self._places.socket_path,
+                config_file=self._places.config_file,
+                reload=reload,
+            ),
+        )
+
+    def _reload(self, desk: Desk) -> wire.Reloaded:
+        """Read the configuration again, all of it or nothing. Raises ConfigError."""
+        self._notifier.reloading()
+        try:
+            config = load(self._places.config_file)
+            changes = diff(self._config, config)
+            # What needs a restart stays as it is until then.
+            self._config = config
+            desk.catalogue = self._read_catalogue()
+            desk.warnings = (
+                *config.warnings,
+                *(f"{what} takes effect when sessiond is restarted" for what in changes.restart),
+            )
+        finally:
+            self._notifier.ready(self._status())
+        log.info("the configuration was read again", changed=list(changes.changed), restart=list(changes.restart))
+        return {"changed": list(changes.changed), "restart": list(changes.restart)}
+
+    def _read_catalogue(self) -> Catalogue:
+        dirs = [paths.data_dir("services"), *self._config.daemon.services_dirs, paths.user_services_dir()]
+        return Catalogue.read(dirs)
+
+    def _place(self) -> Place:
+        local = self._config.local
+        return Place(
+            workdir=str(Path(local.workdir).expanduser()),
+            setup=local.setup,
+            defaults=local.defaults,
+            user=_user_name(),
+        )
+
+    def _secret(self) -> bytes:
+        """The gateway's secret, made once: tokens and cookies outlive the daemon."""
+        known = self._store.fact(_GATEWAY_FACT)
+        if known is None:
+            known = os.urandom(32).hex()
+            self._store.set_fact(_GATEWAY_FACT, known)
+        return bytes.fromhex(known)
+
+    async def _until_told_to_stop(self, desk: Desk) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
+            async for number in received:
+                if number != signal.SIGHUP:
+                    break
+                try:
+                    self._reload(desk)
+                except ConfigError as error:
+                    log.error("the configuration was not applied", problems=error.problems)
+        # The handlers are the system's own again: a second SIGTERM ends the process at once, which is safe.
+
+    async def _tell_status(self) -> None:
+        while True:
+            await self._clock.sleep(_STATUS_EVERY_S)
+            self._notifier.status(self._status())
+
+    async def _feed_watchdog(self, interval_s: float) -> None:
+        """Say that we live, but only if the engine has taken up a letter since the last time."""
+        while True:
+            before = self._engine.handled
+            await self._engine.tell(Tick(observed_s=0.0))
+            await self._clock.sleep(interval_s / 3)
+            if self._engine.handled != before:
+                self._notifier.watchdog()
+
+    def _status(self) -> str:
+        live = self._engine.live()
+        running = sum(1 for s in live if s.state is State.RUNNING)
+        return f"{running} running, {len(live) - running} on the way"
+
+
+@contextlib.asynccontextmanager
+async def _served(app: web.Application, control: socket.socket) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_API_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, control).start()
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
+
+
+def _open_actions(loaded: Loaded) -> Mapping[SessionId, list[tuple[Ordered, bool]]]:
+    return {
+        session: [(Ordered(found.id, found.action), found.phase is ActionPhase.STARTED) for found in actions]
+        for session, actions in loaded.actions.items()
+    }
+
+
+def _read_lib() -> dict[str, bytes]:
+    """The files around every service's template, by name."""
+    return {path.name: path.read_bytes() for path in sorted((paths.data_dir("services") / "_lib").iterdir())}
+
+
+def _is_own(peer: Peer) -> bool:
+    """Whether a connection to a session's own port comes from this user, or from root, who may anyway."""
+    return peer_uid(peer.local, peer.remote) in (os.geteuid(), _ROOT)
+
+
+def _user_name() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.geteuid())
+
+
+if __name__ == "__main__":
+    main()
