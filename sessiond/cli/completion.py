@@ -1,0 +1,28 @@
+"""``sessionctl completion``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from sessiond.cli.output import say
+
+_HOW: Final = {
+    "bash": 'eval "$(sessionctl completion bash)" in ~/.bashrc',
+    "zsh": 'eval "$(sessionctl completion zsh)" in ~/.zshrc, after compinit',
+    "fish": "sessionctl completion fish > ~/.config/fish/completions/sessionctl.fish",
+}
+
+
+@click.command(epilog=" · ".join(_HOW.values()))
+@click.argument("shell", type=click.Choice(tuple(_HOW)))
+def command(shell: str) -> int:
+    """Print the completion script for SHELL; it completes verbs, options, sessions, services and clusters."""
+    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
+
+    from sessiond.cli.main import root
+
+    makers: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+    say(makers[shell](root, {}, "sessionctl", "_SESSIONCTL_COMPLETE").source())
+    return 0

@@ -1,0 +1,230 @@
+"""Following sessions until something is so: woken by the daemon's events, and a look a second all the same.
+
+What is followed is shown on standard error: on a terminal as one line that lives, else as a line a change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from sessiond.cli.output import columns, cut, is_terminal, paint, safe, say, span
+from sessiond.client import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sessiond.api.wire import Session
+    from sessiond.client import Client, Events
+
+_TICK_S: Final = 0.12
+"""Between two pictures of the spinner."""
+_LOOK_S: Final = 1.0
+"""Between two looks without an event, and between two reads of the log."""
+_PATIENCE_S: Final = 30.0
+"""How long a daemon that went away may take to come back."""
+
+
+class Detached(Exception):
+    """Ctrl-C: the person looks away, the session goes on."""
+
+
+class TimeIsUp(Exception):
+    """The time given to wait is over."""
+
+
+def follow(
+    client: Client,
+    names: Iterable[str],
+    done: Callable[[Session], bool],
+    *,
+    timeout_s: float | None = None,
+    quiet: bool = False,
+) -> list[Session]:
+    """Show the sessions ``names`` until ``done`` of each; returns them as they are then.
+
+    A daemon that restarts meanwhile is waited for. Raises Detached on Ctrl-C, TimeIsUp, and ClientError.
+    """
+    view: View = Quiet() if quiet else Live(client) if is_terminal(sys.stderr) else Plain()
+    alarm = _Alarm(client)
+    began = time.monotonic()
+    found: dict[str, Session] = {}
+    waiting = list(dict.fromkeys(names))
+    try:
+        while waiting:
+            for name in list(waiting):
+                # A unique beginning may stop being unique; the id it stood for stays.
+                session = alarm.look(found[name]["id"] if name in found else name)
+                if session is None:
+                    break
+                found[name] = session
+                view.show(session)
+                if done(session):
+                    waiting.remove(name)
+            _rest(alarm, view, found, waiting, None if timeout_s is None else began + timeout_s)
+    except KeyboardInterrupt:
+        raise Detached from None
+    finally:
+        view.end()
+        alarm.close()
+    return list(found.values())
+
+
+def _rest(alarm: _Alarm, view: View, found: dict[str, Session], waiting: list[str], deadline: float | None) -> None:
+    """Wait until something happened to a session waited for, or a second has passed."""
+    until = time.monotonic() + _LOOK_S
+    ids = {found[name]["id"] for name in waiting if name in found}
+    while waiting and (now := time.monotonic()) < until:
+        if deadline is not None and now >= deadline:
+            raise TimeIsUp
+        view.tick()
+        if alarm.rang(ids, min(_TICK_S if view.lively else _LOOK_S, until - now, (deadline or until) - now)):
+            return
+
+
+class _Alarm:
+    """The event stream, as something that may wake us; without it we merely look once a second."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._events: Events | None = None
+        self._lost_at: float | None = None
+        self._open()
+
+    def _open(self) -> None:
+        with contextlib.suppress(ClientError):
+            self._events = self._client.events()
+
+    def look(self, name: str) -> Session | None:
+        """The session now; None while the daemon is away, for so long as that may be a restart."""
+        try:
+            session = self._client.session(name)
+        except ClientError as error:
+            if error.code not in {"no-daemon", "starting", "busy"}:
+                raise
+            self._lost_at = self._lost_at or time.monotonic()
+            if time.monotonic() - self._lost_at > _PATIENCE_S:
+                raise
+            return None
+        if self._events is None and self._lost_at is not None:
+            self._open()
+        self._lost_at = None
+        return session
+
+    def rang(self, ids: set[str], timeout_s: float) -> bool:
+        if self._events is None:
+            time.sleep(max(0.0, timeout_s))
+            return False
+        try:
+            events = self._events.poll(max(0.0, timeout_s))
+        except ClientError:
+            events = None
+        if events is None:
+            self.close()
+            self._lost_at = time.monotonic()
+            return False
+        return any(event.get("session") in ids for event in events)
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+
+class View:
+    """How following looks. ``lively`` ones want a tick every now and then."""
+
+    lively = False
+
+    def show(self, session: Session) -> None:
+        """This is the session now."""
+
+    def tick(self) -> None:
+        """Time passes."""
+
+    def end(self) -> None:
+        """Nothing more is shown."""
+
+
+class Quiet(View):
+    """Nothing is shown."""
+
+
+class Plain(View):
+    """A line whenever a session's phrase changes."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def show(self, session: Session) -> None:
+        phrase = session["phrase"]
+        if self._said.get(session["id"]) != phrase:
+            self._said[session["id"]] = phrase
+            say(f"{safe(session['name'])}: {safe(phrase)}", err=True)
+
+
+class Live(View):
+    """One line that is drawn again and again: spinner, phrase, time, the last line of the session's own log."""
+
+    lively = True
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._began = time.monotonic()
+        self._session: Session | None = None
+        self._picture = 0
+        self._drawn = False
+        self._read_at = 0.0
+        self._offset: dict[str, int] = {}
+        self._line: dict[str, str] = {}
+        unicode = (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
+        self._pictures = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if unicode else "|/-\\"
+
+    def show(self, session: Session) -> None:
+        self._session = session
+
+    def tick(self) -> None:
+        if self._session is None:
+            return
+        self._picture = (self._picture + 1) % len(self._pictures)
+        now = time.monotonic()
+        if now - self._read_at >= _LOOK_S:
+            self._read_at = now
+            self._read_log(self._session["id"])
+        text = f"{safe(self._session['name'])}: {safe(self._session['phrase'])} · {span(now - self._began)}"
+        room = (columns(sys.stderr) or 80) - 3
+        text = cut(text, room)
+        line = self._line.get(self._session["id"], "")
+        rest = cut(" · " + line, room - len(text)) if line and room - len(text) > 12 else ""
+        severity = self._session["severity"]
+        spinner = paint(self._pictures[self._picture], severity, sys.stderr)
+        sys.stderr.write(f"\r{spinner} {text}{paint(rest, 'dim', sys.stderr)}\x1b[K")
+        sys.stderr.flush()
+        self._drawn = True
+
+    def end(self) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn = False
+
+    def _read_log(self, name: str) -> None:
+        """Keep the log's last line that says something. A log that is not there yet has none."""
+        try:
+            for piece in self._client.log(name, offset=self._offset.get(name, 0)):
+                self._offset[name] = self._offset.get(name, 0) + len(piece)
+                lines = piece[-4096:].replace(b"\r", b"\n").split(b"\n")
+                said = [line for line in lines if line.strip()]
+                if said:
+                    self._line[name] = _words(said[-1])
+        except ClientError:
+            return
+
+
+def _words(line: bytes) -> str:
+    """A log line without its colours."""
+    import re
+
+    return safe(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.decode("utf-8", "replace")).strip())

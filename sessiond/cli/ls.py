@@ -1,0 +1,70 @@
+"""``sessionctl ls``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from sessiond.cli.launch import connect
+from sessiond.cli.options import json_option
+from sessiond.cli.output import ago, columns, is_terminal, left, paint, safe, say, say_json, table
+
+if TYPE_CHECKING:
+    from sessiond.api.wire import Session
+
+_HEAD = ("NAME", "SERVICE", "WHERE", "STATE", "SINCE", "LEFT", "URL")
+_STATE, _URL = _HEAD.index("STATE"), _HEAD.index("URL")
+
+
+@click.command()
+@click.option("--all", "-a", "ended_too", is_flag=True, help="Also those that have ended.")
+@json_option
+def command(ended_too: bool, as_json: bool) -> int:
+    """List sessions."""
+    sessions = connect().sessions(all=ended_too)
+    if as_json:
+        say_json(sessions)
+        return 0
+    if not sessions:
+        start = "Start one with `sessionctl start SERVICE`; `sessionctl services` lists what there is."
+        say(f"No sessions. {start}", err=True)
+        return 0
+    width = columns(sys.stdout)
+    lines = table(
+        _HEAD,
+        [_row(session) for session in sessions],
+        width=width,
+        drop=_URL,
+        shrink={0: 16, 1: 15, 2: 8, _STATE: 24},
+        look=lambda row, column: sessions[row]["severity"] if column == _STATE else "",
+    )
+    for line in lines:
+        say(line)
+    if "URL" not in lines[0] and is_terminal(sys.stderr):
+        say(paint("The URLs do not fit: `sessionctl url NAME` prints one.", "dim", sys.stderr), err=True)
+    return 0
+
+
+def where(session: Session) -> str:
+    """Where a session runs, in a word or two."""
+    place = session["node"] or session["mode"]
+    return (
+        session["cluster"]
+        if place == session["cluster"] or session["mode"] == "local"
+        else f"{session['cluster']} {place}"
+    )
+
+
+def _row(session: Session) -> list[str]:
+    ended = session["state"] == "ended"
+    return [
+        safe(session["name"]),
+        safe(session["service"]),
+        safe(where(session)),
+        safe(session["phrase"]),
+        ago(session["since"]),
+        "" if ended else left(session["ends_by"]),
+        "" if ended else safe(session["url"] or ""),
+    ]

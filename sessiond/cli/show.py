@@ -1,0 +1,70 @@
+"""``sessionctl show``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sessiond.cli.launch import connect
+from sessiond.cli.options import json_option, name_argument
+from sessiond.cli.output import ago, clock, left, paint, safe, say, say_json, span
+
+if TYPE_CHECKING:
+    from sessiond.api.wire import Session
+
+
+@click.command()
+@name_argument
+@json_option
+def command(name: str, as_json: bool) -> int:
+    """Show everything about a session."""
+    session = connect().session(name)
+    if as_json:
+        say_json(session)
+        return 0
+    rows = [(key, value) for key, value in _facts(session) if value]
+    size = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        text = safe(value)
+        say(f"{paint(key.ljust(size), 'strong')}  {paint(text, session['severity']) if key == 'state' else text}")
+    return 0
+
+
+def _facts(session: Session) -> list[tuple[str, str]]:
+    problem = session["problem"]
+    link = session["link"]
+    age = session["observed_age_s"]
+    return [
+        ("name", f"{session['name']} (number {session['number']}, id {session['id']})"),
+        ("service", session["service"] + (f", workflow {session['workflow']}" if session["workflow"] else "")),
+        (
+            "where",
+            f"{session['cluster']} ({session['mode']})" + (f", node {session['node']}" if session["node"] else ""),
+        ),
+        ("state", f"{session['phrase']} [{session['state']}]"),
+        ("outcome", session["outcome"] or ""),
+        ("since", _past(session["since"])),
+        ("next", session["next"]),
+        ("problem", problem["message"] if problem else ""),
+        ("hint", problem["hint"] if problem else ""),
+        ("url", session["url"] or ""),
+        ("ports", f"open {session['open_port']}, service {session['service_port'] or 'not known yet'}"),
+        ("job", " ".join(filter(None, (session["job_id"], session["job_phase"], session["queue_reason"])))),
+        ("expected", _future(session["expected_start"])),
+        ("ends by", _future(session["ends_by"])),
+        ("attempt", str(session["attempt"])),
+        ("link", link["state"] + (f" since {clock(link['since'])}" if link["since"] else "")),
+        ("observed", f"{span(age)} ago" if age is not None else ""),
+        ("folder", session["folder"]),
+        ("created", _past(session["created"])),
+        ("ended", _past(session["ended"])),
+    ]
+
+
+def _past(text: str | None) -> str:
+    return f"{clock(text)} ({ago(text)} ago)" if text else ""
+
+
+def _future(text: str | None) -> str:
+    return f"{clock(text)} (in {left(text)})" if text else ""

@@ -1,0 +1,144 @@
+"""``sessionctl start``: and what `plan` shares with it, the words of a request."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sessiond.cli.launch import connect
+from sessiond.cli.options import complete_clusters, complete_services, json_option
+from sessiond.cli.output import paint, safe, say, say_json
+from sessiond.client import Client, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sessiond.api.wire import Session, StartRequest, Story
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_DETACHED = 130
+"""The status after Ctrl-C. The session goes on, but it was not seen running: `start X && use X` must stop there."""
+
+_LOG_LINES = 10
+
+
+def request_options(function: F) -> F:
+    """The arguments that say what to start."""
+    for decorate in reversed(
+        (
+            click.argument("service", shell_complete=complete_services),
+            click.option(
+                "--on", "cluster", metavar="CLUSTER", shell_complete=complete_clusters, help="Where to run it."
+            ),
+            click.option(
+                "--mode",
+                type=click.Choice(("local", "controller", "slurm", "pbs")),
+                help="How to run it there.",
+            ),
+            click.option("--name", metavar="NAME", help="What to call the session."),
+            click.option("--set", "values", metavar="KEY=VALUE", multiple=True, help="A value for the service."),
+            click.option("--time", "walltime", metavar="HH:MM:SS", help="The walltime to ask for."),
+            click.option(
+                "--directive", "directives", metavar="TEXT", multiple=True, help="A line for the scheduler, as it is."
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def request(
+    service: str,
+    cluster: str | None,
+    mode: str | None,
+    name: str | None,
+    values: tuple[str, ...],
+    walltime: str | None,
+    directives: tuple[str, ...],
+) -> StartRequest:
+    """The request these arguments make. Raises ClientError for a value without its key."""
+    found: StartRequest = {"service": service}
+    if cluster is not None:
+        found["cluster"] = cluster
+    if mode is not None:
+        found["mode"] = mode
+    if name is not None:
+        found["name"] = name
+    if values:
+        found["set"] = dict(map(_pair, values))
+    if walltime is not None:
+        found["time"] = walltime
+    if directives:
+        found["directives"] = list(directives)
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ClientError("bad-request", f"--set takes KEY=VALUE, not {text!r}", "an empty value is written KEY=")
+    return key, value
+
+
+@click.command()
+@request_options
+@click.option("--no-wait", is_flag=True, help="Return as soon as the session is recorded.")
+@click.option("--open", "open_it", is_flag=True, help="Open it in the browser as soon as it runs.")
+@json_option
+def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> int:
+    """Start a session of SERVICE and follow it until it runs; print its URL."""
+    wanted = request(**arguments)
+    client = connect()
+    session = client.start(wanted)
+    if not no_wait:
+        from sessiond.cli.follow import Detached, follow
+
+        name = safe(session["name"])
+        try:
+            (session,) = follow(client, [session["id"]], _settled)
+        except Detached:
+            say(
+                f"Detached; {name} goes on. `sessionctl why {name}` tells how, `sessionctl stop {name}` ends it.",
+                err=True,
+            )
+            return _DETACHED
+        if session["state"] == "ended":
+            raise ended_badly(client, session)
+    if as_json:
+        say_json(session)
+    elif session["url"]:
+        say(safe(session["url"]))
+    else:
+        say(f"{safe(session['name'])}: {safe(session['phrase'])}", err=True)
+    if open_it:
+        from sessiond.cli.open import open_url
+
+        open_url(session)
+    return 0
+
+
+def _settled(session: Session) -> bool:
+    return session["state"] in {"running", "ended"}
+
+
+def ended_badly(client: Client, session: Session) -> ClientError:
+    """Why a session ended before it ran; the last lines of its log go to standard error."""
+    name = safe(session["name"])
+    story: Story = client.story(session["id"])
+    if story["log"]:
+        say(paint("The last lines of its log:", "dim", sys.stderr), err=True)
+        for line in story["log"][-_LOG_LINES:]:
+            say("  " + safe(line), err=True)
+    problem = session["problem"]
+    if problem is not None:
+        cause, hint = problem["message"], problem["hint"]
+    else:
+        cause, hint = (story["lines"][-1]["text"] if story["lines"] else session["phrase"]), ""
+    return ClientError(
+        "failed",
+        f"{session['name']} ended before it ran ({session['outcome'] or 'cause unknown'}): {cause}",
+        hint or f"`sessionctl why {name}` tells the whole story",
+    )

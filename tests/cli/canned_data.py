@@ -1,0 +1,204 @@
+"""What the canned daemon has to say: JSON as `sessiond.api.wire` describes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sessiond import __version__
+
+TOKEN = "wJ8mAoC2ZQyTnN4c0H1fKxGd5e7RbUvL"
+ESCAPES = "\x1b]0;owned\x07\x1b[2Jred\u202e"
+
+PATHS: dict[str, list[tuple[str, str | None, str, str]]] = {
+    "quick": [
+        ("render", None, "preparing its files", "busy"),
+        ("start", None, "starting the service", "busy"),
+        ("running", None, "running", "ok"),
+    ],
+    "doomed": [
+        ("start", None, "starting the service", "busy"),
+        ("ended", "failed", "failed: it ended before it answered", "error"),
+    ],
+    "slow": [("start", None, "starting the service", "busy")],
+}
+"""The states a started session goes through, by its service: state, outcome, phrase, severity."""
+
+
+def ago(**span: float) -> str:
+    """A time in the past, as the API writes it."""
+    return (datetime.now(UTC) - timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def session(name: str, number: int, **known: Any) -> dict[str, Any]:
+    """A session that runs on this machine, but for what is ``known`` to be otherwise."""
+    port = 50000 + number
+    return {
+        "id": f"k3f9q2m7x{number:03d}",
+        "name": name,
+        "number": number,
+        "service": "jupyterlab-host",
+        "workflow": "",
+        "cluster": "local",
+        "mode": "local",
+        "state": "running",
+        "outcome": None,
+        "phrase": "running",
+        "next": "",
+        "severity": "ok",
+        "since": ago(hours=3, minutes=12, seconds=30),
+        "url": f"http://127.0.0.1:8700/me/{port}/lab?token={TOKEN}",
+        "open_port": port,
+        "service_port": 41234,
+        "node": None,
+        "job_id": f"{4000 + number}",
+        "job_phase": "running",
+        "queue_reason": None,
+        "expected_start": None,
+        "ends_by": None,
+        "attempt": 1,
+        "problem": None,
+        "link": {"state": "up", "since": None},
+        "observed_age_s": 2.0,
+        "folder": f"/state/sessions/k3f9q2m7x{number:03d}",
+        "created": ago(hours=3, minutes=13, seconds=30),
+        "ended": None,
+        **known,
+    }
+
+
+def first_sessions() -> list[dict[str, Any]]:
+    """What is there before anybody starts anything: the ordinary, the long, the ended and the hostile."""
+    return [
+        session("jl", 1),
+        session(
+            "simulation-of-the-north-sea",
+            2,
+            cluster="frontier",
+            mode="slurm",
+            node=None,
+            state="wait-for-node",
+            phrase="waiting for a node: 17 jobs of higher priority are before it (Priority)",
+            next="It starts when a node is free; nothing is to be done.",
+            severity="busy",
+            url=None,
+            service_port=None,
+            job_phase="queued",
+            queue_reason="Priority",
+            ends_by=(datetime.now(UTC) + timedelta(hours=5, minutes=30, seconds=30)).isoformat(),
+        ),
+        session(f"evil{ESCAPES}", 3, phrase=f"running{ESCAPES}", severity="attention", service=f"shell{ESCAPES}"),
+        session(
+            "lost",
+            4,
+            state="ended",
+            outcome="failed",
+            phrase="failed: the service ended with status 1",
+            severity="error",
+            problem={
+                "code": "service-failed",
+                "message": "The service ended with status 1 before it answered.",
+                "hint": "Its log says more: sessionctl logs lost",
+            },
+            ended=ago(days=2, hours=3, minutes=30),
+            since=ago(days=2, hours=3, minutes=30),
+            service_port=None,
+            observed_age_s=None,
+        ),
+    ]
+
+
+SERVICES = [
+    {
+        "name": "jupyterlab-host",
+        "title": "JupyterLab",
+        "description": "Notebooks, consoles and a terminal in the browser, with kernels where the data is",
+        "folder": "/services/jupyterlab-host",
+        "params": [
+            {
+                "name": "notebook_dir",
+                "label": "Folder",
+                "help": "where the file browser begins",
+                "type": "text",
+                "default": "~",
+                "options": [],
+                "required": False,
+                "secret": False,
+            },
+            {
+                "name": "theme",
+                "label": "",
+                "help": "",
+                "type": "text",
+                "default": "",
+                "options": ["light", "dark"],
+                "required": True,
+                "secret": False,
+            },
+        ],
+        "problems": [],
+    },
+    {
+        "name": "broken",
+        "title": "",
+        "description": "",
+        "folder": "/services/broken",
+        "params": [],
+        "problems": ["It has no start-template.sh.", "service.toml:3: expected a string"],
+    },
+]
+
+CLUSTERS = [
+    {
+        "name": "local",
+        "scheduler": "process",
+        "host": "",
+        "link": {"state": "up", "since": None},
+        "observed_age_s": 1.0,
+        "commands": 0,
+    }
+]
+
+
+def plan(body: dict[str, Any]) -> dict[str, Any]:
+    """A plan that shows what was asked for."""
+    return {
+        "service": body["service"],
+        "cluster": body.get("cluster", "local"),
+        "mode": body.get("mode", "local"),
+        "folder": "/home/me/sessiond/k3f9q2m7x0ab",
+        "files": {"inputs.sh": f"service_name='{body['service']}'\n", "session.sh": "#!/bin/bash\n\ttrue \x1b[2J\n"},
+        "submit": "setsid bash run.sh",
+        "ports": {"openPort": "50007", "servicePort": "a free one"},
+        "url": "http://127.0.0.1:8700/me/50007/",
+    }
+
+
+def story(one: dict[str, Any]) -> dict[str, Any]:
+    """A story with a bad end where the session has one."""
+    ended = one["state"] == "ended"
+    return {
+        "session": one,
+        "lines": [
+            {"at": ago(hours=3, minutes=13), "text": "You started it.", "state": "render"},
+            {"at": ago(hours=3, minutes=12), "text": f"The service was started. {ESCAPES}", "state": "start"},
+        ],
+        "next": "" if ended else "It goes on until you stop it.",
+        "log": ["Traceback (most recent call last):", f"OSError: address in use {ESCAPES}"] if ended else [],
+    }
+
+
+def status() -> dict[str, Any]:
+    """A daemon that has run for a day."""
+    return {
+        "version": __version__,
+        "pid": 4711,
+        "started": ago(days=1, hours=2, minutes=30),
+        "sessions": {"running": 2, "wait-for-node": 1, "ended": 1},
+        "clusters": CLUSTERS,
+        "gateway": "127.0.0.1:8700",
+        "state_dir": "/state",
+        "socket": "/run/api.sock",
+        "config": "/config.toml",
+        "warnings": ["The disk is nearly full."],
+    }
