@@ -1,0 +1,129 @@
+# shellcheck shell=bash
+# What the scripts of a service folder share: an environment of its own, and an end that leaves nothing running.
+# A service folder is complete in itself, so each folder that uses this file carries the same copy of it.
+
+# Say one sentence as the last line of the log and give up.
+fail() {
+    printf '%s\n' "$1" >&2
+    exit 1
+}
+
+# Print the first Python >= 3.9 that can make virtual environments; fail without a word if there is none.
+find_python() {
+    local candidate
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+            command -v "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# why_pip_failed LOG: the reason in a few words.
+why_pip_failed() {
+    if grep -qE 'from versions: none|NewConnectionError|Connection refused|Name or service not known|Temporary failure in name resolution|ProxyError|SSLError|ConnectTimeout|ReadTimeout|Network is unreachable' "$1"; then
+        printf 'pip got nothing from its package index'
+    else
+        grep -E '^ERROR: ' "$1" | tail -n 1 | sed -e 's/^ERROR: //' -e 's/[.: ]*$//' | grep . || printf 'pip gave no reason'
+    fi
+}
+
+# run_pip VENV PIP_ARGUMENT...: the user's own index and proxy settings hold; settings that would install somewhere
+# else than into VENV do not.
+run_pip() {
+    local venv=$1
+    shift
+    env -u PYTHONHOME -u PYTHONPATH -u PIP_TARGET -u PIP_PREFIX PIP_USER=0 TMPDIR="$venv/.tmp" \
+        "$venv/bin/python" -m pip --no-input --disable-pip-version-check --no-color \
+        install --quiet --progress-bar off --prefer-binary "$@"
+}
+
+# no_more: the `build` of an environment that needs nothing beyond its requirements.
+no_more() { :; }
+
+# ensure_venv NAME TITLE REMEDY BUILD REQUIREMENT...
+#
+# Set `venv` to the virtual environment NAME that holds the REQUIREMENTs, made first if need be: one session makes it,
+# others wait. BUILD is called with the environment's path before the environment counts as made. It is made where it
+# stays, because virtual environments cannot be moved, and does not count before its marker is there: what an
+# interrupted installation left is removed by the next one. REMEDY is what a person can do when it fails.
+ensure_venv() {
+    local name=$1 title=$2 remedy=$3 build=$4 python envs identity lock log status
+    shift 4
+    python=$(find_python) || fail "$title could not be installed: there is no Python 3.9 or newer with venv and ensurepip here (on Debian: python3-venv); $remedy"
+    envs=${SESSIOND_ENVS:-${XDG_DATA_HOME:-$HOME/.local/share}/sessiond/envs}
+    mkdir -p "$envs" || fail "$title could not be installed: $envs cannot be made; set SESSIOND_ENVS to a folder with 300 MB of room"
+    # One home is often seen by machines with different Pythons and processors: each gets its own environment.
+    identity=$("$python" -c 'import platform, sys; print(sys.version, sys.base_prefix, platform.machine())')
+    venv=$envs/$name-$(printf '%s\n' "$identity" "$@" | sha256sum | cut -c1-12)
+    log=$venv.log
+    [ -e "$venv/.complete" ] && return 0
+    exec {lock}>"$venv.lock" || fail "$title could not be installed: $venv.lock cannot be written"
+    flock -n -E 75 "$lock"
+    case $? in
+        0) ;;
+        75)
+            echo "another session is installing $title: waiting for it ..."
+            flock -w 780 "$lock" || fail "$title could not be installed: another session has held $venv.lock for 13 minutes"
+            ;;
+        *) fail "$title could not be installed: files in $envs cannot be locked; set SESSIOND_ENVS to a folder elsewhere" ;;
+    esac
+    if ! [ -e "$venv/.complete" ]; then
+        echo "installing $title (the first time takes a minute) ..."
+        rm -rf "$venv"
+        {
+            "$python" -m venv "$venv" && mkdir "$venv/.tmp" && run_pip "$venv" "$@" && "$build" "$venv"
+        } >"$log" 2>&1
+        status=$?
+        rm -rf "$venv/.tmp"
+        if [ "$status" -ne 0 ]; then
+            rm -rf "$venv"
+            tail -n 20 "$log"
+            fail "$title could not be installed ($(why_pip_failed "$log")): $remedy; the whole story is in $log"
+        fi
+        rm -f "$log"
+        touch "$venv/.complete"
+        echo "installed $title"
+    fi
+    exec {lock}>&-
+}
+
+# end_marked NAME=VALUE SIGNAL...: send one SIGNAL after the other to this user's processes that were started with
+# NAME=VALUE in their environment, until none is left. An environment is inherited by everything a service starts, also
+# by what left its process group, and is never that of a stranger who got a dead process's number.
+end_marked() {
+    local mark=$1 signal file files
+    shift
+    for signal in "$@"; do
+        mapfile -t files < <(grep -lzxF -e "$mark" /proc/[0-9]*/environ 2>/dev/null)
+        [ "${#files[@]}" -gt 0 ] || return 0
+        for file in "${files[@]}"; do kill -s "$signal" "${file//[!0-9]/}" 2>/dev/null; done
+        sleep 0.4
+    done
+}
+
+# serve FUNCTION CLEANUP: run FUNCTION, which execs the server, until it ends; then CLEANUP; return the server's status.
+#
+# Bash runs no trap while it waits for a command in the foreground, so the server runs in the background and is waited
+# for. A TERM to this shell goes to the server first; once the server has ended, the shell gets the TERM again, under
+# the trap it had before.
+serve() {
+    local server status asked='' before
+    before=$(trap -p TERM)
+    trap 'asked=yes; kill -s TERM "${server:-}" 2>/dev/null' TERM
+    # Background commands ignore INT and QUIT: a kernel could not be interrupted, a shell would know no Ctrl-C.
+    (trap - INT QUIT TERM && "$1") &
+    server=$!
+    if [ -n "$asked" ]; then kill -s TERM "$server" 2>/dev/null; fi
+    wait "$server"
+    status=$?
+    while kill -0 "$server" 2>/dev/null; do
+        wait "$server"
+        status=$?
+    done
+    "$2"
+    eval "${before:-trap - TERM}"
+    if [ -n "$asked" ]; then kill -s TERM "$$"; fi
+    return "$status"
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Make the environment of server.py; leave the path of its Python in ${resource_jobdir}/service/webshell.path.
+
+# shellcheck source=services/webshell/toolkit.sh
+. "${resource_jobdir:?}/service/toolkit.sh"
+
+# NiceGUI is a Python package that carries xterm.js with its add-ons as one module, built and kept current. Only those
+# files of it are wanted: its dependencies are left out, and so is the Python version its own code asks for.
+add_xterm() {
+    local extracted=$1/.tmp/nicegui
+    run_pip "$1" --no-deps --ignore-requires-python --target "$extracted" 'nicegui>=3.18,<4' &&
+        mkdir "$1/static" &&
+        mv "$extracted"/nicegui/elements/xterm/dist/{index.js,xterm.css} "$1/static/" &&
+        grep -q 'as FitAddon' "$1/static/index.js"
+}
+
+ensure_venv webshell "the web shell" "set PIP_INDEX_URL to an index that can be reached" \
+    add_xterm 'terminado>=0.18,<1' 'tornado>=6.4,<7'
+
+# shellcheck disable=SC2154 # set by ensure_venv
+if ! { printf '%s\n' "$venv" >"$resource_jobdir/service/webshell.path.new" &&
+    mv "$resource_jobdir/service/webshell.path.new" "$resource_jobdir/service/webshell.path"; }; then
+    fail "nothing can be written to $resource_jobdir: is the disk full?"
+fi

@@ -1,0 +1,235 @@
+"""A session's folder as the daemon would make it, its preparation, and a live service in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import STDOUT
+
+import anyio
+from anyio.abc import Process
+
+from sessiond.config.catalogue import Catalogue, resolve
+from sessiond.core.ids import ClusterName, session_id
+from sessiond.core.session import Session, State
+from sessiond.core.spec import LaunchSpec, Mode
+from sessiond.render.bundle import bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ROOT / "services"
+ENVS = Path(os.environ.get("SESSIOND_ENVS", ROOT / ".cache" / "envs"))
+"""Where environments are kept from one run of the tests to the next: making one takes a minute."""
+TOKEN = "Zq3-secret-of-this-session-0123_"
+OPEN_PORT = 50123
+PATIENCE_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """A session's folder with its service, and a home of its own."""
+
+    jobdir: Path
+    environment: dict[str, str]
+
+    def path(self, name: str) -> Path:
+        """A file of the folder."""
+        return self.jobdir / name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A service that runs: ``port`` is where it listens, ``process`` the session's outer shell."""
+
+    house: House
+    port: int
+    process: Process
+
+    @property
+    def root(self) -> str:
+        """The service's own root."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended: its status and the lines of its output."""
+
+    status: int
+    lines: list[str] = field(default_factory=list)
+
+
+def build(base: Path, service: str, **params: str) -> House:
+    """Make the folder of a session of ``service`` below ``base``, as staging does.
+
+    ``params`` are the form's values; ``servicePort`` is the port the service has to listen on.
+    """
+    catalogue = Catalogue.read([SERVICES])
+    port = {"servicePort": params.pop("servicePort")} if "servicePort" in params else {}
+    plain, _ = resolve(catalogue.entry(service), params)
+    jobdir = base / "sessiond" / "job"
+    session = Session(
+        id=session_id(1.0e9, int.from_bytes(os.urandom(4))),
+        name="test",
+        number=7,
+        spec=LaunchSpec(
+            service=catalogue.spec(service),
+            workflow=service,
+            cluster=ClusterName("local"),
+            mode=Mode.LOCAL,
+            user="me",
+            jobdir=str(jobdir),
+            params=plain | port,
+            secrets={"service_token": TOKEN},
+        ),
+        open_port=OPEN_PORT,
+        created=1.0e9,
+        state=State.START,
+        since=1.0e9,
+    )
+    lib = {path.name: path.read_bytes() for path in (SERVICES / "_lib").iterdir()}
+    for name, content in bundle(session, lib).items():
+        target = jobdir / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        target.chmod(0o700)
+    home = base / "home"
+    home.mkdir(exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "SESSIOND"))}
+    environment |= {
+        "HOME": str(home),
+        "SESSIOND_ENVS": str(ENVS),
+        "SHELL": "/bin/bash",
+        # A Python that can make environments, whatever version manager hangs on the real home.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    return House(jobdir=jobdir, environment=environment)
+
+
+async def prepare(house: House, **more: str) -> Ended:
+    """Run the service's controller.sh as staging does."""
+    done = await anyio.run_process(
+        ["bash", "-c", ". ./inputs.sh; . ./secrets.sh; . ./service/controller.sh"],
+        cwd=house.jobdir,
+        env=house.environment | more,
+        stderr=STDOUT,
+        check=False,
+    )
+    return Ended(status=done.returncode, lines=done.stdout.decode().splitlines())
+
+
+async def kill(house: House) -> Ended:
+    """Run the session's kill script."""
+    done = await anyio.run_process(
+        ["bash", str(house.path("kill.sh"))], env=house.environment, stderr=STDOUT, check=False
+    )
+    return Ended(status=done.returncode, lines=done.stdout.decode().splitlines())
+
+
+@asynccontextmanager
+async def session(house: House) -> AsyncIterator[Process]:
+    """The session's script, running; ended at the end, with all that is left of it."""
+    with house.path("logs.out").open("ab") as log:
+        process = await anyio.open_process(
+            ["bash", str(house.path("session.sh"))],
+            env=house.environment,
+            stdin=-3,
+            stdout=log,
+            stderr=STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            with anyio.CancelScope(shield=True):
+                await process.wait()
+        for pid in processes(house):
+            os.kill(pid, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def live(house: House, probe: str) -> AsyncIterator[Live]:
+    """A prepared session whose service has answered at path ``probe``."""
+    ended = await prepare(house)
+    assert ended.status == 0, ended.lines
+    async with session(house) as process:
+        with anyio.fail_after(PATIENCE_S):
+            port = await _published_port(house, process)
+            while not await _answers(port, probe):
+                assert process.returncode is None, log_of(house)
+                await anyio.sleep(0.05)
+        yield Live(house=house, port=port, process=process)
+
+
+async def ended(process: Process) -> int:
+    """Ask the session to end, as a scheduler does, and return its exit status."""
+    process.send_signal(signal.SIGTERM)
+    with anyio.fail_after(PATIENCE_S):
+        return await process.wait()
+
+
+def log_of(house: House) -> str:
+    """What the session printed."""
+    return house.path("logs.out").read_text(errors="replace")
+
+
+def processes(house: House) -> list[int]:
+    """The processes that were started from the session's folder, wherever they went."""
+    mark = f"resource_jobdir={house.jobdir}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended, or is somebody else's
+        if mark in variables and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+def command_lines() -> str:
+    """What every user of the machine can read of what runs."""
+    texts = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            texts.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(texts)
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+async def _published_port(house: House, process: Process) -> int:
+    while True:
+        text = house.path("endpoint").read_text() if house.path("endpoint").exists() else ""
+        for line in text.splitlines():
+            if line.startswith("port="):
+                return int(line.removeprefix("port="))
+        assert process.returncode is None, log_of(house)
+        await anyio.sleep(0.05)
+
+
+async def _answers(port: int, probe: str) -> bool:
+    try:
+        stream = await anyio.connect_tcp("127.0.0.1", port)
+    except OSError:
+        return False
+    async with stream:
+        await stream.send(f"GET /{probe} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        try:
+            return (await stream.receive()).startswith(b"HTTP/1.")
+        except anyio.EndOfStream:
+            return False

@@ -1,0 +1,90 @@
+"""What holds for the folders of services without starting one."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sessiond.config.catalogue import Catalogue
+from sessiond.core.command import Completed
+from sessiond.core.spec import Prefix
+from sessiond.render.url import landing, read_urlend
+from tests.services.house import SERVICES, TOKEN, build
+
+FOLDERS = ("jupyterlab-host", "webshell")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folder_can_be_started(name: str) -> None:
+    """The folder has no mistakes, says what it is, and every parameter is explained."""
+    entry = Catalogue.read([SERVICES]).entry(name)
+    assert () == entry.problems
+    assert entry.title
+    assert entry.description.endswith(".")
+    assert all(param.label and param.help for param in entry.params)
+    assert Prefix("keep" if name == "jupyterlab-host" else "strip") == entry.prefix
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
+    """No parameter is dead: a script reads it, and the README has it."""
+    scripts = "".join(path.read_text() for path in (SERVICES / name).glob("*.sh"))
+    # The cluster's lines and this one come from the prelude around the template.
+    readme = (SERVICES / name / "README.md").read_text()
+    for param in Catalogue.read([SERVICES]).entry(name).params:
+        assert param.name in scripts or param.name == "service_load_env"
+        assert f"| `{param.name}` |" in readme
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("jupyterlab-host", f"/me/50123/lab?token={TOKEN}"),
+        ("webshell", f"/me/50123/?token={TOKEN}"),
+    ],
+)
+def test_the_browser_lands_with_the_token(tmp_path: Path, name: str, expected: str) -> None:
+    """url.sh gives the address with the session's token in it."""
+    house = build(tmp_path, name)
+    script = '. ./secrets.sh; . ./service/url.sh; printf "\\036%s\\036" "$URLEND"'
+    done = subprocess.run(["bash", "-c", script], cwd=house.jobdir, capture_output=True, check=True)
+    urlend = read_urlend(Completed(rc=0, stdout=done.stdout, stderr=b""))
+    assert expected == landing(urlend, "/me/50123", "127.0.0.1:8700", 0)
+
+
+def test_the_toolkit_is_the_same_everywhere() -> None:
+    """A folder is complete in itself, so each has the toolkit; a change to one copy must reach the others."""
+    first, *others = [(SERVICES / name / "toolkit.sh").read_bytes() for name in FOLDERS]
+    assert [first] * len(others) == others
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_shellcheck_has_nothing_to_say(name: str) -> None:
+    """Every script passes shellcheck, followed into what it sources."""
+    checker = Path(sys.executable).parent / "shellcheck"
+    scripts = sorted(str(path) for path in (SERVICES / name).glob("*.sh"))
+    done = subprocess.run([checker, "-x", "-P", SERVICES.parent, *scripts], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_thumbnail_is_a_small_picture(name: str) -> None:
+    """The thumbnail is a PNG of 120 by 120 pixels."""
+    content = (SERVICES / name / "thumbnail.png").read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert (120, 120) == struct.unpack(">II", content[16:24])
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    """The page has relative links only: none with a host, none from the root, which the gateway would not find."""
+    folder = SERVICES / "webshell"
+    text = "".join((folder / name).read_text() for name in ("page.html", "page.css", "page.js"))
+    assert "://" not in text
+    links = re.findall(r'(?:href|src)="([^"]+)"|(?:from|fetch\()\s*"([^"]+)"', text)
+    found = {one or other for one, other in links}
+    assert {"./xterm.js", "./xterm.css", "./page.js", "./page.css", "./new", "data:,"} == found
