@@ -81,6 +81,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command ``sessiond``: run in the foreground until told to stop. Exits 0, or with a sentence and 1 or 2."""
     options = _options(argv)
     faulthandler.enable()  # a watchdog's SIGABRT leaves a traceback
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        # Started in the background of a script we ignore them, and so would every session: no shell can undo that,
+        # and notebooks interrupt kernels with the first.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     logs.configure(options.log)
     places = Places(
         config_file=Path(options.config).absolute() if options.config else paths.config_file(),

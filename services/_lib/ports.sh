@@ -4,10 +4,13 @@
 # session reserved is also in its folder, in `ports`, a port a line, so that it can be released whatever became of the
 # watcher.
 
-# Every listening TCP socket: its port in hexadecimal, a colon, its inode. Fails where the kernel does not tell.
+# Every TCP socket: its local port in hexadecimal, a colon, and for listeners the inode. Fails where the kernel does
+# not tell. The others count when a port is chosen: for a minute after a server has closed its connections, another
+# one cannot bind its port unless it knows to ask for that (SO_REUSEADDR).
 sessiond_sockets() {
   [ -r /proc/net/tcp ] || return 1
-  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { print substr($2, length($2) - 3) ":" $10 }'
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    awk '$1 != "sl" { print substr($2, length($2) - 3) ":" ($4 == "0A" ? $10 : "") }'
 }
 
 # The first and the last port that the kernel gives to outgoing connections.

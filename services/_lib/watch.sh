@@ -72,7 +72,7 @@ sessiond_lost_port() {
   sessiond_port=$(sed -n 's/^port=//p' endpoint 2>/dev/null)
   [ -n "$sessiond_port" ] && grep -qx "$sessiond_port" ports 2>/dev/null || return 1
   printf -v hex '%04X' "$sessiond_port"
-  inodes=$(sessiond_sockets | sed -n "s/^$hex://p")
+  inodes=$(sessiond_sockets | sed -n "s/^$hex:\([0-9]\)/\1/p")
   [ -n "$inodes" ] || return 1
   # shellcheck disable=SC2153  # from the environment
   mapfile -t processes < <(sessiond_processes "SESSIOND_TAG=$SESSIOND_TAG")

@@ -40,12 +40,16 @@ jupyter_options=(
 if [ "$(id -u)" -eq 0 ]; then jupyter_options+=(--allow-root); fi
 
 # The runtime folder holds what JupyterLab writes for itself, goes with the session, and marks all it starts.
-mkdir -p "${resource_jobdir}/jupyter-runtime"
+mkdir -p "${resource_jobdir}/jupyter-runtime/config/labconfig"
+# JupyterLab 4 asks every new user whether they want news, whatever news_url says, unless this plugin is off.
+echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \
+    >"${resource_jobdir}/jupyter-runtime/config/labconfig/page_config.json"
 
 run_jupyter() {
     # A trace of commands would put the token into the log, an option of the command line into everybody's ps.
     { set +x; } 2>/dev/null
     export JUPYTER_TOKEN="${service_token}" JUPYTER_RUNTIME_DIR="${resource_jobdir}/jupyter-runtime"
+    export JUPYTER_CONFIG_PATH="${JUPYTER_RUNTIME_DIR}/config${JUPYTER_CONFIG_PATH:+:${JUPYTER_CONFIG_PATH}}"
     unset service_token
     cd "${notebook_dir}" || exit
     exec "${jupyter_lab}" "${jupyter_options[@]}"

@@ -119,6 +119,11 @@ def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: Se
     service: ServiceSpec = catalogue.spec(request.service)
     for key in request.settings:
         check_name(key.replace(".", "_"))
+    if re.search(r"\s", place.workdir):
+        raise Refused(
+            f'the folder for sessions has a blank in its name: "{_shown(place.workdir)}"',
+            hint="service scripts cannot cope with that; set workdir of [clusters.local] in config.toml",
+        )
     params, hidden = resolve(catalogue.entry(request.service), request.settings, place.defaults)
     return LaunchSpec(
         service=service,

@@ -252,6 +252,22 @@ def test_a_port_somebody_listens_on_is_not_chosen(tmp_path: Path, host: str, pro
     assert f"{free}\n" == done.stdout
 
 
+def test_a_port_that_cannot_be_bound_yet_is_not_chosen(tmp_path: Path) -> None:
+    """A server that closed its connections and went leaves its port unusable for a while: it is left out."""
+    with ExitStack() as client_stack:
+        with socket.socket() as server:
+            for port in sample(range(6064, 9000), 100):
+                with suppress(OSError):
+                    server.bind(("127.0.0.1", port))
+                    break
+            server.listen()
+            client = client_stack.enter_context(socket.create_connection(server.getsockname()))
+            server.accept()[0].close()
+        assert b"" == client.recv(1)
+    choose = f'sessiond_reserve() {{ [ "$1" = {port} ] || [ "$1" = 9000 ]; }}\nsessiond_choose_port'
+    assert "9000\n" == bash(tmp_path, choose).stdout
+
+
 def test_outgoing_ports_are_left_out(tmp_path: Path) -> None:
     """Ports of the kernel's own range come last, and are still taken where there are no others."""
     done = bash(tmp_path, "sessiond_ephemeral() { echo 6064 8999; }\nsessiond_reserve() { :; }\nsessiond_choose_port")

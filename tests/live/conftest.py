@@ -1,0 +1,21 @@
+"""A daemon with the services that come with it, as a person would use them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.workspace import Workspace
+
+ENVS = os.environ.get("SESSIOND_ENVS", str(Path(__file__).parents[2] / ".cache" / "envs"))
+
+
+@pytest.fixture
+def house() -> Iterator[Workspace]:
+    """A private world without a daemon; what services install is kept from run to run, because it takes a minute."""
+    with Workspace() as made:
+        made.env["SESSIOND_ENVS"] = ENVS
+        yield made
