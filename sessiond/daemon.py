@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import faulthandler
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -307,6 +308,7 @@ class Daemon:
             setup=local.setup,
             defaults=local.defaults,
             user=_user_name(),
+            elsewhere=frozenset(self._config.clusters) - {LOCAL},
         )
 
     def _secret(self) -> bytes:
@@ -378,7 +380,11 @@ def _is_own(peer: Peer) -> bool:
 
 
 def _user_name() -> str:
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.geteuid())
+    """The name of the account the daemon runs as; its number where the account has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Find a JupyterLab >= 4, or install one; leave the path of its jupyter-lab in ${resource_jobdir}/service/jupyter-lab.path.
 
-# shellcheck source=services/jupyterlab-host/toolkit.sh
-. "${resource_jobdir:?}/service/toolkit.sh"
+# shellcheck source=services/_lib/toolkit.sh
+. "${resource_jobdir:?}/lib/toolkit.sh"
 
 # major_of JUPYTER_LAB: the major version it reports, 0 if it does not run.
 major_of() {

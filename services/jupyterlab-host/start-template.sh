@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # JupyterLab on 127.0.0.1:${servicePort}, all of it below /me/${openPort}/, until it ends or is told to.
 
-# shellcheck source=services/jupyterlab-host/toolkit.sh
-. "${resource_jobdir}/service/toolkit.sh"
+# shellcheck source=services/_lib/toolkit.sh
+. "${resource_jobdir}/lib/toolkit.sh"
 
 jupyter_lab=$(cat "${resource_jobdir}/service/jupyter-lab.path" 2>/dev/null || type -P jupyter-lab)
 if [ -z "${jupyter_lab}" ]; then

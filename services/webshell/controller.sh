@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Make the environment of server.py; leave the path of its Python in ${resource_jobdir}/service/webshell.path.
 
-# shellcheck source=services/webshell/toolkit.sh
-. "${resource_jobdir:?}/service/toolkit.sh"
+# shellcheck source=services/_lib/toolkit.sh
+. "${resource_jobdir:?}/lib/toolkit.sh"
 
 # NiceGUI is a Python package that carries xterm.js with its add-ons as one module, built and kept current. Only those
 # files of it are wanted: its dependencies are left out, and so is the Python version its own code asks for.

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # A login shell in the browser on 127.0.0.1:${servicePort}, until it is told to end.
 
-# shellcheck source=services/webshell/toolkit.sh
-. "${resource_jobdir}/service/toolkit.sh"
+# shellcheck source=services/_lib/toolkit.sh
+. "${resource_jobdir}/lib/toolkit.sh"
 
 webshell_venv=$(cat "${resource_jobdir}/service/webshell.path" 2>/dev/null)
 if ! [ -x "${webshell_venv}/bin/python" ]; then

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from sessiond.config.catalogue import Catalogue, resolve
-from sessiond.core.errors import Conflict, Refused, SpecError
+from sessiond.core.errors import Conflict, NotFound, Refused, SpecError
 from sessiond.core.ids import ClusterName, SessionId, session_id
 from sessiond.core.session import Session, State
 from sessiond.core.spec import LaunchSpec, Mode, Resources, ServiceSpec
@@ -35,12 +35,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The local cluster as configured: where session folders go, what precedes every script, default values."""
+    """The local cluster as configured: where session folders go, what precedes every script, default values.
+
+    ``elsewhere`` are the other clusters that the configuration names.
+    """
 
     workdir: str
     setup: str
     defaults: Mapping[str, str]
     user: str
+    elsewhere: frozenset[str] = frozenset()
 
 
 def walltime_s(text: str) -> int | None:
@@ -64,8 +68,13 @@ def walltime_s(text: str) -> int | None:
     return total
 
 
-def mode_of(request: Request) -> Mode:
-    """Where the session runs. Raises SpecError for a place that does not fit the mode."""
+def mode_of(request: Request, elsewhere: Collection[str]) -> Mode:
+    """Where the session runs. Raises NotFound, Refused or SpecError for a place that does not exist or fit the mode."""
+    if request.cluster != LOCAL and request.cluster not in elsewhere:
+        raise NotFound(
+            f"there is no cluster {_shown(request.cluster)}",
+            hint=f"Clusters: {', '.join([LOCAL, *sorted(elsewhere)])}.",
+        )
     if request.cluster != LOCAL:
         raise Refused(
             f"sessions on {request.cluster} are not possible yet: this version starts them on this machine only",
@@ -115,7 +124,7 @@ def _shown(text: str) -> str:
 
 def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: SessionId) -> LaunchSpec:
     """Resolve a request. Raises NotFound, SpecError (all problems of the values at once), Refused."""
-    mode = mode_of(request)
+    mode = mode_of(request, place.elsewhere)
     service: ServiceSpec = catalogue.spec(request.service)
     for key in request.settings:
         check_name(key.replace(".", "_"))

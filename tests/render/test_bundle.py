@@ -42,6 +42,7 @@ def test_everything_is_in_the_bundle() -> None:
         "utils/notify.sh",
         "lib/ports.sh",
         "lib/prelude.sh",
+        "lib/toolkit.sh",
         "lib/watch.sh",
         "service/start-template.sh",
         "service/kill-template.sh",

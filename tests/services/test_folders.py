@@ -57,12 +57,6 @@ def test_the_browser_lands_with_the_token(tmp_path: Path, name: str, expected: s
     assert expected == landing(urlend, "/me/50123", "127.0.0.1:8700", 0)
 
 
-def test_the_toolkit_is_the_same_everywhere() -> None:
-    """A folder is complete in itself, so each has the toolkit; a change to one copy must reach the others."""
-    first, *others = [(SERVICES / name / "toolkit.sh").read_bytes() for name in FOLDERS]
-    assert [first] * len(others) == others
-
-
 @pytest.mark.parametrize("name", FOLDERS)
 def test_shellcheck_has_nothing_to_say(name: str) -> None:
     """Every script passes shellcheck, followed into what it sources."""

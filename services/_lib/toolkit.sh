@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What the scripts of a service folder share: an environment of its own, and an end that leaves nothing running.
-# A service folder is complete in itself, so each folder that uses this file carries the same copy of it.
+# It lies at lib/toolkit.sh of every session's folder; a folder that uses it sources it from there.
 
 # Say one sentence as the last line of the log and give up.
 fail() {
