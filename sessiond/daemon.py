@@ -235,7 +235,7 @@ class Daemon:
             engine=self._engine,
             clusters=self._clusters,
             clock=self._clock,
-            catalogue=self._read_catalogue(),
+            catalogue=self._read_catalogue,
             doorkeeper=doorkeeper,
             gateway=None,
             started=self._clock.now(),
@@ -287,7 +287,6 @@ class Daemon:
             changes = diff(self._config, config)
             # What needs a restart stays as it is until then.
             self._config = config
-            desk.catalogue = self._read_catalogue()
             desk.warnings = (
                 *config.warnings,
                 *(f"{what} takes effect when sessiond is restarted" for what in changes.restart),

@@ -28,7 +28,6 @@ _STATUS = {
     "config": 422,
     "state-full": 503,
     "needs-login": 401,
-    "busy": 503,
 }
 _LARGEST_BODY = 4 * 1024 * 1024
 _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})

@@ -29,8 +29,10 @@ class SessionDoors:
         if session is None:
             return None
         status = describe(session, self._desk.clock.now())
-        # One that has answered before is tried, even while its probe is in doubt: it may well answer.
+        # One that has answered before is tried, even while its probe is in doubt: it may well answer. But never while
+        # the session's own port is not ours: behind it somebody else's program would get the requests, tokens and all.
         ready = session.state in _ANSWERING or (session.state is State.TUNNEL and session.ready_at is not None)
+        ready = ready and self._standing.holds_port(session.id)
         return Door(
             open_port=open_port,
             session_id=session.id,

@@ -9,7 +9,7 @@ from sessiond.api import wire
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.views import rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
-from sessiond.core.errors import Conflict, NotFound, SpecError
+from sessiond.core.errors import Conflict, NotFound
 from sessiond.core.ids import SessionId
 from sessiond.core.session import Session
 from sessiond.core.spec import Prefix
@@ -21,12 +21,15 @@ from sessiond.runtime.engine import Engine
 
 @dataclass(slots=True)
 class Desk:
-    """The daemon's parts as its API and its gateway see them. ``catalogue`` and ``warnings`` change with a reload."""
+    """The daemon's parts as its API and its gateway see them.
+
+    ``catalogue`` reads the folders of services anew (under a millisecond for a few), so that a new one needs no reload.
+    """
 
     engine: Engine
     clusters: Clusters
     clock: Clock
-    catalogue: Catalogue
+    catalogue: Callable[[], Catalogue]
     doorkeeper: Doorkeeper
     gateway: str | None
     started: float
@@ -59,20 +62,19 @@ class Desk:
         """Where the session opens in a browser: the same for its whole life. None where it is over."""
         if not session.live:
             return None
-        keep = session.spec.service.prefix is Prefix.KEEP
-        prefix = f"/me/{session.open_port}"
+        address = self.address(session)
         if self.gateway is None:
-            host = f"127.0.0.1:{session.open_port}"
-            return f"http://{host}{self._landing(session, prefix if keep else '', host)}"
-        path = self._landing(session, prefix, self.gateway)
-        token = self.doorkeeper.token(session.id)
-        return f"http://{self.gateway}{path}{'&' if '?' in path else '?'}sessiond={token}"
+            return address
+        return f"{address}{'&' if '?' in address else '?'}sessiond={self.doorkeeper.token(session.id)}"
 
-    def _landing(self, session: Session, prefix: str, host: str) -> str:
-        try:
-            return landing(session.spec.urlend, prefix, host, int(session.created * 1000))
-        except SpecError:
-            return f"{prefix}/"
+    def address(self, session: Session) -> str:
+        """The same without what opens the gateway; with the gateway off, at the session's own port."""
+        host = self.gateway or f"127.0.0.1:{session.open_port}"
+        through = self.gateway is not None or session.spec.service.prefix is Prefix.KEEP
+        prefix = f"/me/{session.open_port}" if through else ""
+        if not session.spec.urlend:
+            return f"http://{host}{prefix}/"
+        return f"http://{host}{landing(session.spec.urlend, prefix, host, int(session.created * 1000))}"
 
     def view(self, session: Session) -> wire.Session:
         """A session as the API shows it."""

@@ -75,8 +75,7 @@ class Starter:
             for path, content in bundle(session, self._lib).items()
             if not path.startswith("service/")
         }
-        host = self._desk.gateway or f"127.0.0.1:{session.open_port}"
-        where = landing(session.spec.urlend, f"/me/{session.open_port}", host, int(session.created * 1000))
+        url = self._desk.address(session)
         return {
             "service": session.spec.service.name,
             "cluster": session.spec.cluster,
@@ -85,13 +84,13 @@ class Starter:
             "files": files,
             "submit": " ".join(dialect.submit(session, 1).argv),
             "ports": {"openPort": str(session.open_port), "servicePort": _service_port(session)},
-            "url": _masked(f"http://{host}{where}", secret_values),
+            "url": _masked(url, secret_values),
         }
 
     def _resolved(self, request: Request, *, number: int, port: int) -> Session:
         return new_session(
             request,
-            self._desk.catalogue,
+            self._desk.catalogue(),
             self._place(),
             now=self._desk.clock.now(),
             number=number,

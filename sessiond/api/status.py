@@ -85,13 +85,13 @@ class StatusRoutes:
 
     async def services(self, _request: web.Request) -> web.Response:
         """What can be started, and what cannot and why."""
-        entries = sorted(self._desk.catalogue.services.values(), key=lambda e: e.name)
+        entries = sorted(self._desk.catalogue().services.values(), key=lambda e: e.name)
         return web.json_response([service_view(entry) for entry in entries])
 
     async def service(self, request: web.Request) -> web.Response:
         """One service."""
         name = request.match_info["name"]
-        entry = self._desk.catalogue.services.get(name)
+        entry = self._desk.catalogue().services.get(name)
         if entry is None:
             raise NotFound(f"there is no service called {name[:80]}", hint="sessionctl services lists them")
         return web.json_response(service_view(entry))

@@ -20,7 +20,6 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "too-many": 6,
     "config": 6,
     "state-full": 75,
-    "starting": 75,
     "busy": 75,
 }
 """What sessionctl exits with for an error's code; 1 for any other."""

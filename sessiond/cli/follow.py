@@ -102,7 +102,7 @@ class _Alarm:
         try:
             session = self._client.session(name)
         except ClientError as error:
-            if error.code not in {"no-daemon", "starting", "busy"}:
+            if error.code != "no-daemon":
                 raise
             self._lost_at = self._lost_at or time.monotonic()
             if time.monotonic() - self._lost_at > _PATIENCE_S:

@@ -135,7 +135,7 @@ def _ready(client: Client) -> bool:
     try:
         Client(client.socket_path, timeout_s=2).status()
     except ClientError as error:
-        return error.code not in {"no-daemon", "starting", "busy"}
+        return error.code != "no-daemon"
     return True
 
 

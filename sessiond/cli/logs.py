@@ -87,7 +87,7 @@ def _pour(client: Client, name: str, follow: bool, offset: int, neutral: Neutral
                 offset += len(piece)
                 _write(piece, neutral)
         except ClientError as error:
-            if not follow or not (isinstance(error, NoDaemon) or error.code == "starting"):
+            if not (follow and isinstance(error, NoDaemon)):
                 raise
             lost_at = lost_at or time.monotonic()
             if time.monotonic() - lost_at > _PATIENCE_S:

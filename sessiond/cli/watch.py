@@ -39,7 +39,7 @@ def command(since: int | None, as_json: bool) -> int:
                     say(json.dumps(event) if as_json else line(event))
                 reason = ClientError("no-daemon", "sessiond closed the stream")
             except ClientError as error:
-                if error.code not in {"no-daemon", "starting"}:
+                if error.code != "no-daemon":
                     raise
                 reason = error
             if lost_at is None:

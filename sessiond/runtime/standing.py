@@ -25,7 +25,7 @@ from sessiond.runtime import guard
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.letters import Letter, Standing
 from sessiond.runtime.listener import Listener, bind
-from sessiond.runtime.probe import Answer, probe
+from sessiond.runtime.probe import Answer, Down, probe
 from sessiond.runtime.prober import Prober
 from sessiond.runtime.tunnel import Peer, Tunnel
 
@@ -114,10 +114,10 @@ class StandingWork:
             work.prober.poke()
             self._poke(self._current(session))
 
-    def tunnel(self, session: SessionId) -> Tunnel | None:
-        """The session's tunnel, for its figures."""
+    def holds_port(self, session: SessionId) -> bool:
+        """Whether it is us who listen on the session's own port."""
         work = self._works.get(session)
-        return work.tunnel if work is not None else None
+        return work is not None and work.tunnel is not None
 
     async def closed(self, session: SessionId) -> None:
         """Wait until the session's port is free again."""
@@ -160,12 +160,16 @@ class StandingWork:
         told = False
         while True:
             try:
-                return await bind(session.open_port)
+                listener = await bind(session.open_port)
             except NotSent as error:
                 if not told:
                     log.warning("a session's port is not free", session=session.id, why=error.message)
+                    await self._report_down(session.id, guard.problem_from(error))
                 told = True
                 await self._clock.sleep(_REBIND_EVERY_S)
+            else:
+                self.suspect(session.id)
+                return listener
 
     # The probe.
 
@@ -199,6 +203,8 @@ class StandingWork:
 
     async def _ask(self, session_id: SessionId) -> Answer:
         session = self._current(session_id)
+        if not self.holds_port(session_id):
+            return Down(Problem(code="port-taken", message=f"its port {session.open_port} is held by another program"))
         service = session.spec.service
         root = f"/me/{session.open_port}/" if service.prefix is Prefix.KEEP else "/"
         host = f"127.0.0.1:{session.open_port}"

@@ -154,11 +154,14 @@ def _member(path: str, *, mode: int, kind: bytes) -> tarfile.TarInfo:
 
 
 def stage(session: Session, bundle: Mapping[str, bytes]) -> Command:
-    """Put ``bundle`` into the session's folder and run its controller.sh, if there is one."""
-    content = archive(session, bundle)
+    """Put ``bundle`` into the session's folder and run its controller.sh, if there is one.
+
+    What the cluster's setup says travels as a file: on a command line everybody could read it.
+    """
+    content = archive(session, {**bundle, "setup.sh": session.spec.setup.encode()})
     return shell(
         script("stage.sh"),
-        *(folder_of(session), str(len(content)), session.tag, str(PREPARE_LIMIT_S), session.spec.setup),
+        *(folder_of(session), str(len(content)), session.tag, str(PREPARE_LIMIT_S)),
         payload=encodebytes(content).decode("ascii"),
         timeout_s=PREPARE_LIMIT_S + 50,
     )

@@ -86,6 +86,7 @@ def test_staged_files_are_private_and_can_be_staged_again(machine: Machine) -> N
         expected = {".": 0o700, "run.sh": 0o700, "session.sh": 0o700, "secrets.sh": 0o600, "utils": 0o700}
         expected |= {"utils/notify.sh": 0o700, "service": 0o700, "service/bin": 0o700, "service/bin/tool": 0o700}
         expected |= {"service/picture.bin": 0o600, "logs.out": 0o600, "stage.lock": 0o600}
+        expected |= {"setup.sh": 0o700}
         assert expected == modes
         assert bundle["service/picture.bin"] == (folder(session) / "service/picture.bin").read_bytes()
 

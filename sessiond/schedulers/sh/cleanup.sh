@@ -21,7 +21,7 @@ free_ports() {
 # whose notebooks may lie where the service's working directory was: it stays.
 remove_ours() {
   files=''
-  for file in secrets.sh run.sh lib utils service ports endpoint notified walltime exit.runner *.lock attempt.*.* \
+  for file in secrets.sh setup.sh run.sh lib utils service ports endpoint notified walltime exit.runner *.lock attempt.*.* \
     .stage.* .failure* .endpoint.* .exit.* .ports.*; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     remove "./$file" || files="$files $file"

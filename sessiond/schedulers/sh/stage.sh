@@ -1,8 +1,8 @@
 # shellcheck shell=sh disable=SC2030,SC2031,SC2034,SC2154 # locales are meant to stay in their subshells; variables are shared between the parts of a script
 # Puts a session's files into its folder, then runs the service's preparation, controller.sh. May be repeated.
 #
-# Arguments: FOLDER SIZE TAG LIMIT SETUP: the archive's size in bytes, the seconds the preparation may take, and lines
-# run before it. Input: a tar archive in base64.
+# Arguments: FOLDER SIZE TAG LIMIT: the archive's size in bytes, the seconds the preparation may take. Input: a tar
+# archive in base64; its setup.sh is run before the preparation.
 # Reply: one record: what, text. Exit status: 0 staged; 1 the preparation failed (its exit status, its last line);
 # 65 the archive did not arrive whole; 73 the folder cannot be written; 75 an earlier preparation still runs.
 
@@ -28,9 +28,8 @@ prepare() {
   before=$(($(wc -c <logs.out) + 1))
   # shellcheck disable=SC2016 # for that bash to expand
   SESSIOND_TAG=$1 timeout -k 5 "$2" bash -c 'exec 9>&-
-eval "$1"
-for part in ./inputs.sh ./secrets.sh; do [ ! -f "$part" ] || . "$part"; done
-. ./service/controller.sh' controller.sh "$3" </dev/null >>logs.out 2>&1
+for part in ./setup.sh ./inputs.sh ./secrets.sh; do [ ! -f "$part" ] || . "$part"; done
+. ./service/controller.sh' controller.sh </dev/null >>logs.out 2>&1
 }
 
 stage() {
@@ -42,7 +41,7 @@ stage() {
   rm -f .stage.tar
   : >>logs.out
   umask "$mask"
-  prepare "$2" "$3" "$4"
+  prepare "$2" "$3"
   rc=$?
   [ "$rc" -eq 0 ] || answer 1 "$rc" "$(last_line "$before")"
   answer 0 staged ''
