@@ -268,7 +268,7 @@ class Daemon:
             return self._reload(desk)
 
         return make_api(
-            SessionRoutes(desk, starter, self._store, self._folders),
+            SessionRoutes(desk, starter, self._store, self._folders, self._lanes.settled),
             EventRoutes(desk, self._store, self._bus),
             StatusRoutes(
                 desk,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -33,9 +35,28 @@ def _renamed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return {**head, **event}
 
 
+class _Patient(io.TextIOBase):
+    """A stream that takes no offence: a log that cannot be written (disk full, reader gone) must not end the daemon."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write ``text`` if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure(style: str, stream: TextIO = sys.stderr) -> None:
     """Log to ``stream`` as ``json`` lines or ``console`` text; ``auto`` is text on a terminal only."""
     text = style == "console" or (style == "auto" and stream.isatty())
+    patient = cast("TextIO", _Patient(stream))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -50,11 +71,11 @@ def configure(style: str, stream: TextIO = sys.stderr) -> None:
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(patient),
         cache_logger_on_first_use=False,
     )
     # What libraries log through the standard library goes the same way, warnings and worse.
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(patient)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending], foreign_pre_chain=shared

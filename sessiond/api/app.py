@@ -15,7 +15,7 @@ from sessiond.api.events import EventRoutes
 from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import peer_uid
 from sessiond.api.status import StatusRoutes
-from sessiond.core.errors import SessiondError
+from sessiond.core.errors import SessiondError, printable
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +35,10 @@ _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def error_response(error: SessiondError) -> web.Response:
-    """An error as the API tells it."""
+def error_response(error: SessiondError, status: int | None = None) -> web.Response:
+    """An error as the API tells it, with the HTTP status of its code if it is not given one."""
     body: wire.ErrorBody = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-    return web.json_response(body, status=_STATUS.get(error.code, 500))
+    return web.json_response(body, status=status or _STATUS.get(error.code, 500))
 
 
 @web.middleware
@@ -66,8 +66,10 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        code = {404: "not-found", 405: "bad-request", 413: "bad-request"}.get(error.status, "bad-request")
-        return error_response(SessiondError(f"{request.method} {request.path}: {error.reason}", code=code))
+        code = "not-found" if error.status == 404 else "bad-request"
+        return error_response(
+            SessiondError(f"{request.method} {printable(request.path)}: {error.reason}", code=code), error.status
+        )
     except msgspec.ValidationError as error:
         return error_response(SessiondError(f"the request's body is not right: {error}", code="bad-request"))
     except msgspec.DecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import anyio
 from aiohttp import web
@@ -11,12 +12,42 @@ from sessiond.api import wire
 from sessiond.api.service import Desk
 from sessiond.api.views import event_view
 from sessiond.core.errors import SpecError
+from sessiond.core.events import Event, JobFound, JobPending, JobRunning, Submitted
+from sessiond.core.ids import SessionId
 from sessiond.core.machine import Record
+from sessiond.core.session import Session
 from sessiond.runtime.bus import Bus
-from sessiond.store.store import Store
+from sessiond.store.store import Store, StoredRecord
 
 _PAGE = 500
+_WHOLE_STORY = 100_000
 _HEARTBEAT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Which job a session had, and where that ran, at one moment of its history."""
+
+    job: str | None = None
+    node: str | None = None
+
+    @classmethod
+    def of(cls, session: Session) -> Facts:
+        """As they are after the session's last transition."""
+        job = session.job
+        return cls() if job is None else cls(job=job.id, node=",".join(job.nodes) or None)
+
+    def after(self, event: Event) -> Facts:
+        """As they are after ``event``."""
+        match event:
+            case Submitted(job=job) | JobFound(job=job):
+                return Facts(job=job)
+            case JobRunning(nodes=nodes):
+                return Facts(job=self.job, node=",".join(nodes) or None)
+            case JobPending():
+                return Facts(job=self.job)
+            case _:
+                return self
 
 
 class EventRoutes:
@@ -56,27 +87,38 @@ class EventRoutes:
                 except anyio.EndOfStream:
                     break
                 if last is None or published.seq > last:
-                    await response.write(_line(self._view(published.seq, published.record)))
+                    facts = Facts.of(published.session)
+                    await response.write(_line(self._view(published.seq, published.record, facts)))
         await response.write_eof()
         return response
 
     async def _replay(self, response: web.StreamResponse, since: int) -> int:
+        known: dict[SessionId, Facts] = {}
         while page := self._store.records(since_seq=since, limit=_PAGE):
             for stored in page:
-                await response.write(_line(self._view(stored.seq, stored.record)))
+                before = known.get(stored.record.session) or self._facts_before(stored)
+                facts = known[stored.record.session] = before.after(stored.record.event)
+                await response.write(_line(self._view(stored.seq, stored.record, facts)))
             since = page[-1].seq
         return since
 
-    def _view(self, seq: int, record: Record) -> wire.Event:
+    def _facts_before(self, stored: StoredRecord) -> Facts:
+        facts = Facts()
+        for earlier in self._store.records(session=stored.record.session, limit=_WHOLE_STORY):
+            if earlier.seq >= stored.seq:
+                break
+            facts = facts.after(earlier.record.event)
+        return facts
+
+    def _view(self, seq: int, record: Record, facts: Facts) -> wire.Event:
         session = self._desk.engine.sessions.get(record.session)
-        job = session.job if session is not None else None
         return event_view(
             seq,
             record,
             name=session.name if session is not None else record.session,
             cluster=session.spec.cluster if session is not None else "",
-            job=job.id if job is not None else None,
-            node=(",".join(job.nodes) or None) if job is not None else None,
+            job=facts.job,
+            node=facts.node,
         )
 
 

@@ -9,7 +9,7 @@ from sessiond.api import wire
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.views import rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
-from sessiond.core.errors import Conflict, NotFound
+from sessiond.core.errors import Conflict, NotFound, printable
 from sessiond.core.ids import SessionId
 from sessiond.core.session import Session
 from sessiond.core.spec import Prefix
@@ -53,10 +53,10 @@ class Desk:
         if begun:
             names = sorted({s.name for s in live or begun})
             raise Conflict(
-                f"{name} is the beginning of {len(live or begun)} sessions: {', '.join(names[:6])}",
+                f"{printable(name)} is the beginning of {len(live or begun)} sessions: {', '.join(names[:6])}",
                 hint="say more of the name, or its id",
             )
-        raise NotFound(f"there is no session called {name[:80]}", hint=_suggestion(name, sessions))
+        raise NotFound(f"there is no session called {printable(name)}", hint=_suggestion(name, sessions))
 
     def url(self, session: Session) -> str | None:
         """Where the session opens in a browser: the same for its whole life. None where it is over."""

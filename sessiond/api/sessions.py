@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import anyio
 import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
 from sessiond.api.service import Desk
-from sessiond.api.starter import Starter
+from sessiond.api.starter import Starter, masked
 from sessiond.api.views import story_line
 from sessiond.core.errors import Conflict, RemoteError, SpecError
 from sessiond.core.events import StopRequested
+from sessiond.core.ids import SessionId
 from sessiond.core.session import Outcome, Session, State
 from sessiond.core.status import describe
 from sessiond.runtime.folders import Folders
@@ -22,6 +24,7 @@ from sessiond.store.store import Store
 
 _LOG_CHUNK = 256 * 1024
 _FOLLOW_EVERY_S = 0.5
+_SETTLE_S = 20.0
 _STORY_LOG_LINES = 20
 _BAD_ENDS = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
 
@@ -57,13 +60,21 @@ class StopBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SessionRoutes:
-    """The handlers of everything below ``/v1/sessions``."""
+    """The handlers of everything below ``/v1/sessions``. ``settled`` waits until nothing is done for a session."""
 
-    def __init__(self, desk: Desk, starter: Starter, store: Store, folders: Folders) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        starter: Starter,
+        store: Store,
+        folders: Folders,
+        settled: Callable[[SessionId], Awaitable[None]],
+    ) -> None:
         self._desk = desk
         self._starter = starter
         self._store = store
         self._folders = folders
+        self._settled = settled
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the routes."""
@@ -111,6 +122,9 @@ class SessionRoutes:
         session = self._named(request)
         if session.live:
             raise Conflict(f"{session.name} is not over", hint=f"stop it first: sessionctl stop {session.name}")
+        # Cleaning up beside the forgetting would put files back.
+        with anyio.move_on_after(_SETTLE_S):
+            await self._settled(session.id)
         try:
             await self._desk.clusters.of(session).performer.forget(session)
         except RemoteError as error:
@@ -128,7 +142,7 @@ class SessionRoutes:
         log: list[str] = []
         if session.state is State.ENDED and session.outcome in _BAD_ENDS:
             text = (await self._tail(session)).decode(errors="replace")
-            log = text.splitlines()[-_STORY_LOG_LINES:]
+            log = masked(text, session).splitlines()[-_STORY_LOG_LINES:]
         answer: wire.Story = {
             "session": self._desk.view(session),
             "lines": [story_line(stored.record) for stored in records],

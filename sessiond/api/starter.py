@@ -69,9 +69,8 @@ class Starter:
         finally:
             listener.close()
         dialect = self._dialects[session.spec.cluster]
-        secret_values = [value for value in session.spec.secrets.values() if value]
         files = {
-            path: _masked(content.decode(errors="replace"), secret_values)
+            path: masked(content.decode(errors="replace"), session)
             for path, content in bundle(session, self._lib).items()
             if not path.startswith("service/")
         }
@@ -84,7 +83,7 @@ class Starter:
             "files": files,
             "submit": " ".join(dialect.submit(session, 1).argv),
             "ports": {"openPort": str(session.open_port), "servicePort": _service_port(session)},
-            "url": _masked(url, secret_values),
+            "url": masked(url, session),
         }
 
     def _resolved(self, request: Request, *, number: int, port: int) -> Session:
@@ -127,7 +126,9 @@ def _service_port(session: Session) -> str:
     return session.spec.params.get("servicePort") or "chosen where the service runs, from 6000 to 9000"
 
 
-def _masked(text: str, secret_values: list[str]) -> str:
-    for value in secret_values:
-        text = text.replace(value, _MASK)
+def masked(text: str, session: Session) -> str:
+    """``text`` without the values of the session's secrets."""
+    for value in session.spec.secrets.values():
+        if value:
+            text = text.replace(value, _MASK)
     return text

@@ -14,7 +14,7 @@ from sessiond.api import wire
 from sessiond.api.service import Desk
 from sessiond.api.views import rfc3339
 from sessiond.config.catalogue import Entry
-from sessiond.core.errors import NotFound
+from sessiond.core.errors import NotFound, printable
 from sessiond.core.session import State
 
 
@@ -93,7 +93,7 @@ class StatusRoutes:
         name = request.match_info["name"]
         entry = self._desk.catalogue().services.get(name)
         if entry is None:
-            raise NotFound(f"there is no service called {name[:80]}", hint="sessionctl services lists them")
+            raise NotFound(f"there is no service called {printable(name)}", hint="sessionctl services lists them")
         return web.json_response(service_view(entry))
 
     async def reload(self, _request: web.Request) -> web.Response:

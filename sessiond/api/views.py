@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sessiond.api import wire
-from sessiond.core.events import JobFound, Submitted
 from sessiond.core.machine import Record
 from sessiond.core.session import Problem, Session
 from sessiond.core.status import describe
@@ -70,8 +69,6 @@ def session_view(
 
 def event_view(seq: int, record: Record, *, name: str, cluster: str, job: str | None, node: str | None) -> wire.Event:
     """One transition, as history, watchers and log lines show it."""
-    if isinstance(record.event, Submitted | JobFound):
-        job = record.event.job
     return {
         "seq": seq,
         "at": rfc3339(record.at),

@@ -7,6 +7,11 @@ know: `NotSent` proves that nothing happened, `AnswerLost` that something may ha
 from __future__ import annotations
 
 
+def printable(text: str, limit: int = 80) -> str:
+    """Somebody's text, fit to be shown back: no control characters, and not too much of it."""
+    return "".join(c if c.isprintable() else "?" for c in text[:limit])
+
+
 class SessiondError(Exception):
     """An error with a stable ``code``, one sentence for people, and a hint what to do (may be empty)."""
 

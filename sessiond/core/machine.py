@@ -189,7 +189,8 @@ def _new_job(session: Session, job: JobId, now: float) -> JobRef:
 def _with_retry(after: Session, rule: Rule, now: float, *, moved: bool) -> Session:
     """Arm, keep or disarm the back-off: it is kept only by what stays in the state and orders nothing."""
     if rule.later:
-        retries = after.retries + 1
+        # Attempts count too: a submission that is lost, searched and lost again must not turn round at full speed.
+        retries = max(after.retries + 1, after.attempt)
         return replace(after, retries=retries, retry_at=now + pace.backoff_s(retries, after.id))
     if moved:
         return replace(after, retries=0, retry_at=None)

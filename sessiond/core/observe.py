@@ -51,7 +51,10 @@ def compare(
             continue
         report = snapshot.jobs.get(job.id)
         if report is None:
-            absence = _counted(absences.get(session.id), snapshot)
+            before = absences.get(session.id)
+            if before is not None and session.state is State.KILL and before.since < session.since:
+                before = None  # looks from before the job was told to go do not prove that it went
+            absence = _counted(before, snapshot)
             still_absent[session.id] = absence
             if absence.looks >= ABSENT_LOOKS and snapshot.asked_at - absence.since >= ABSENT_SECONDS:
                 events.append((session.id, JobVanished()))

@@ -65,7 +65,8 @@ def tell(event: Event, before: State | None, after: State) -> str:
         case JobRunning():
             return _running(event, before)
         case JobVanished():
-            return "the scheduler stopped listing the job; its history is being asked"
+            asked = "" if after is State.ENDED else "; its history is being asked"
+            return f"the scheduler stopped listing the job{asked}"
         case JobEnded():
             return _end(event, said)
         case HistoryUnknown():
@@ -78,7 +79,7 @@ def tell(event: Event, before: State | None, after: State) -> str:
         case Restored():
             return "sessiond was restarted and found the session alive; reconnecting to its service"
         case StopRequested():
-            return _stop(event, after)
+            return _stop(event, before, after)
         case CancelSent():
             return "the job was told to end"
         case RetryDue():
@@ -116,9 +117,11 @@ def _end(event: JobEnded, said: str) -> str:
     return f"{how}{said}"
 
 
-def _stop(event: StopRequested, after: State) -> str:
+def _stop(event: StopRequested, before: State | None, after: State) -> str:
     asked = "it was idle for too long" if event.because is Outcome.IDLE else "you asked to stop it"
+    if after is State.KILL and (event.force or before is State.KILL):
+        return f"{asked} at once; its kill script is not waited for"
     return {
-        State.KILL: f"{asked}{'; at once' if event.force else ''}; its kill script runs, then the job ends",
+        State.KILL: f"{asked}; its kill script runs, then the job ends",
         State.ABANDON: f"{asked}; making sure first that no job was or will be submitted",
     }.get(after, asked)

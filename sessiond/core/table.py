@@ -110,7 +110,7 @@ TABLE: Final[Mapping[State, Mapping[type[Event], Rule]]] = MappingProxyType(
         },
         State.RECONCILE: {
             JobFound: go(State.WAIT_FOR_NODE),
-            JobAbsent: go(State.SUBMIT, Submit),
+            JobAbsent: later(State.SUBMIT),  # not at once: what lost the answer would lose the next one too
             FindDelayed: later(State.RECONCILE),
             RetryDue: go(State.RECONCILE, FindJob),
             StopRequested: go(State.ABANDON, FindJob, because=_ASKED_TO_STOP),

@@ -7,6 +7,7 @@ what was under way, the states say what should be running, and `restore` needs n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -68,6 +69,15 @@ class StandingWork(Protocol):
         """The session was removed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """An event for a session, perhaps as the answer to one of its actions."""
+
+    session: SessionId
+    event: Event | None
+    answers: ActionId | None = None
+
+
 class Engine:
     """Holds the live truth about all sessions. ``strict`` raises on impossible events, for tests."""
 
@@ -75,7 +85,8 @@ class Engine:
         self._clock = clock
         self._history = history
         self._bus = bus
-        self._strict = strict
+        self._through: tuple[type[Exception], ...] = (Exception,) if strict else (StateFull,)
+        self._blocked: StateFull | None = None
         self._sessions: dict[SessionId, Session] = {}
         self._absences: dict[SessionId, Absence] = {}
         self._send, self._receive = anyio.create_memory_object_stream[Letter](_INBOX)
@@ -113,23 +124,23 @@ class Engine:
         """Hand the engine a letter; waits while its inbox is full."""
         await self._send.send(letter)
 
+    async def _request_of(self, letter: Create | Ask | Remove) -> Session:
+        if self._blocked is not None:
+            raise self._blocked
+        await self.tell(letter)
+        return await letter.reply.wait()
+
     async def create(self, session: Session) -> Session:
         """Begin a session. Raises Conflict for a name in use, StateFull where it cannot be written."""
-        reply = Reply()
-        await self.tell(Create(session=session, reply=reply))
-        return await reply.wait()
+        return await self._request_of(Create(session=session, reply=Reply()))
 
     async def ask(self, session: SessionId, event: Event) -> Session:
         """Say something to a session for a person. Raises NotFound, StateFull."""
-        reply = Reply()
-        await self.tell(Ask(session=session, event=event, reply=reply))
-        return await reply.wait()
+        return await self._request_of(Ask(session=session, event=event, reply=Reply()))
 
     async def remove(self, session: SessionId) -> Session:
         """Forget an ended session. Raises NotFound, Conflict, StateFull."""
-        reply = Reply()
-        await self.tell(Remove(session=session, reply=reply))
-        return await reply.wait()
+        return await self._request_of(Remove(session=session, reply=Reply()))
 
     def restore(
         self, sessions: Iterable[Session], open_actions: Mapping[SessionId, Sequence[tuple[Ordered, bool]]]
@@ -163,102 +174,103 @@ class Engine:
 
     async def run(self) -> None:
         """Handle letters for ever, one at a time."""
-        async for letter in self._receive:
-            await self._handle_durably(letter)
-
-    async def _handle_durably(self, letter: Letter) -> None:
-        """Handle a letter; while the disk is full, people are told so and everything else waits its turn."""
-        while True:
-            self.handled += 1
-            try:
-                self._handle_contained(letter)
-            except StateFull as error:
-                if self.full is None:
-                    log.error("cannot write the state database; waiting", why=error.message)
-                self.full = error.message
+        with self._receive, self._send:
+            async for letter in self._receive:
+                self.handled += 1
                 if isinstance(letter, Create | Ask | Remove):
-                    letter.reply.error = error
-                    letter.reply.done.set()
-                    return
-                await self._clock.sleep(_FULL_PAUSE_S)
-            else:
-                if self.full is not None:
-                    log.info("the state database can be written again")
-                self.full = None
-                return
+                    self._requested(letter)
+                    continue
+                for telling in self._meant(letter):
+                    await self._tell_durably(telling)
 
-    def _handle_contained(self, letter: Letter) -> None:
-        """One letter's fault is that letter's alone - but for a disk that is full, which is everybody's."""
+    # What people ask for: done at once, or refused with the reason.
 
+    def _requested(self, letter: Create | Ask | Remove) -> None:
         def work() -> None:
             try:
-                self._handle(letter)
-            except StateFull:
-                raise
+                self._request(letter)
             except SessiondError as error:
-                self._refuse(letter, error)
+                if isinstance(error, StateFull):
+                    self._is_full(error)
+                letter.reply.error = error
 
-        through = (Exception,) if self._strict else (StateFull,)
-        if guard.contained(work, f"handling {type(letter).__name__}", *through) is not None:
-            self._refuse(letter, Bug("sessiond met an unforeseen error", hint="its log has the details"))
-
-    def _refuse(self, letter: Letter, error: SessiondError) -> None:
-        if isinstance(letter, Create | Ask | Remove):
-            letter.reply.error = error
-            letter.reply.done.set()
-            return
-        if isinstance(error, Bug):
+        if guard.contained(work, f"handling {type(letter).__name__}", *self._through) is not None:
             self.faults += 1
-            log.error("a letter could not be handled", letter=type(letter).__name__, why=error.message)
-            if self._strict:
-                raise error
+            letter.reply.error = Bug("sessiond met an unforeseen error", hint="its log has the details")
+        letter.reply.done.set()
 
-    def _handle(self, letter: Letter) -> None:
+    def _request(self, letter: Create | Ask | Remove) -> None:
         match letter:
-            case Answer():
-                if letter.session in self._sessions and lanes_rules.expects(
-                    self._lanes.lane(letter.session), letter.answers
-                ):
-                    self._change(letter.session, letter.event, answers=letter.answers)
-            case Standing():
-                session = self._sessions.get(letter.session)
-                if session is not None and type(letter.event) in TABLE[session.state]:
-                    self._change(letter.session, letter.event)
+            case Create(session=session):
+                self._create(session)
+                letter.reply.session = self._sessions[session.id]
+            case Ask(session=session_id, event=event):
+                self.session(session_id)
+                self._change(session_id, event)
+                letter.reply.session = self._sessions[session_id]
+            case Remove(session=session_id):
+                letter.reply.session = self._remove(session_id)
+
+    # What happened: taken in whatever it takes, because it will not be told again.
+
+    def _meant(self, letter: Answer | Standing | Observed | Tick) -> list[_Telling]:
+        """What a letter tells sessions, looked up once: a disk that is full must not make it be counted twice."""
+        match letter:
+            case Answer(session=session, answers=answers, event=event):
+                known = session in self._sessions
+                expected = known and lanes_rules.expects(self._lanes.lane(session), answers)
+                return [_Telling(session, event, answers)] if expected else []
+            case Standing(session=session, event=event):
+                found = self._sessions.get(session)
+                return [_Telling(session, event)] if found is not None and type(event) in TABLE[found.state] else []
             case Observed():
-                self._observed(letter)
-            case Tick():
-                self._ticked(letter.observed_s)
-            case Create():
-                self._create(letter.session)
-                self._reply(letter.reply, letter.session.id)
-            case Ask():
-                self.session(letter.session)
-                self._change(letter.session, letter.event)
-                self._reply(letter.reply, letter.session)
-            case Remove():
-                self._remove(letter)
+                return self._observed(letter)
+            case Tick(observed_s=observed_s):
+                return self._ticked(observed_s)
 
-    def _reply(self, reply: Reply, session: SessionId) -> None:
-        reply.session = self._sessions[session]
-        reply.done.set()
-
-    def _observed(self, letter: Observed) -> None:
+    def _observed(self, letter: Observed) -> list[_Telling]:
         asked = [self._sessions[s] for s in letter.asked if s in self._sessions]
         events, absences = compare(letter.snapshot, asked, self._absences)
         for session in letter.asked:
             self._absences.pop(session, None)
         self._absences.update(absences)
-        for session, event in events:
-            through = (Exception,) if self._strict else (StateFull,)
-            guard.contained(partial(self._change, session, event), "taking in a look", *through)
+        return [_Telling(session, event) for session, event in events]
 
-    def _ticked(self, observed_s: float) -> None:
+    def _ticked(self, observed_s: float) -> list[_Telling]:
         now = self._clock.now()
-        for session in self.live():
-            if session.retry_at is not None and session.retry_at <= now:
-                self._change(session.id, RetryDue())
-        for due in self.deadlines.advance(self.live(), observed_s):
-            self._change(due, DeadlineExpired())
+        retries = [s.id for s in self.live() if s.retry_at is not None and s.retry_at <= now]
+        expired = self.deadlines.advance(self.live(), observed_s)
+        return [_Telling(s, RetryDue()) for s in retries] + [_Telling(s, DeadlineExpired()) for s in expired]
+
+    async def _tell_durably(self, telling: _Telling) -> None:
+        """Tell a session what happened; as long as it cannot be written down, people are refused and the rest waits."""
+        while True:
+            self.handled += 1
+            try:
+                self._tell_contained(telling)
+            except StateFull as error:
+                self._blocked = error
+                self._is_full(error)
+                await self._clock.sleep(_FULL_PAUSE_S)
+            else:
+                self._blocked = None
+                return
+
+    def _tell_contained(self, telling: _Telling) -> None:
+        """One session's fault is that session's alone; an action is over even where its answer cannot be taken in."""
+        work = partial(self._change, telling.session, telling.event, telling.answers)
+        if guard.contained(work, f"telling {telling.session} {telling.event}", *self._through) is None:
+            return
+        self.faults += 1
+        lane = self._lanes.lane(telling.session)
+        if telling.answers is not None and lanes_rules.expects(lane, telling.answers):
+            self._history.action_done(telling.answers, self._clock.now())
+            self._lanes.put(telling.session, lanes_rules.finished(lane))
+
+    def _is_full(self, error: StateFull) -> None:
+        if self.full is None:
+            log.error("the state database cannot be written; waiting", why=error.message)
+        self.full = error.message
 
     def _create(self, session: Session) -> None:
         if any(s.live and s.name == session.name for s in self._sessions.values()):
@@ -268,8 +280,8 @@ class Engine:
             )
         self._commit(create(session), Lane(), moved=True, done=None)
 
-    def _remove(self, letter: Remove) -> None:
-        session = self.session(letter.session)
+    def _remove(self, session_id: SessionId) -> Session:
+        session = self.session(session_id)
         if session.live:
             raise Conflict(f"{session.name} is not over", hint=f"stop it first: sessionctl stop {session.name}")
         self._history.remove(session.id)
@@ -277,8 +289,7 @@ class Engine:
         self._lanes.put(session.id, Lane(), tuple(o.id for o in (lane.current, lane.queued) if o is not None))
         self._standing.forget(session.id)
         del self._sessions[session.id]
-        letter.reply.session = session
-        letter.reply.done.set()
+        return session
 
     def _change(self, session_id: SessionId, event: Event | None, answers: ActionId | None = None) -> None:
         """Tell a session an event, commit what it means, then act on it."""
@@ -302,8 +313,11 @@ class Engine:
         ordered = record.actions[0] if record.actions else None
         lane, withdrawn = lanes_rules.follow(lane, ordered, moved=moved)
         seq = self._history.commit(after, at=record.at, done=done, withdrawn=withdrawn)
+        if self.full is not None:
+            log.info("the state database can be written again")
+            self.full = None
         session = after.after
         self._sessions[session.id] = session
-        self._bus.publish(Published(seq=seq, record=record, session=session))
         self._lanes.put(session.id, lane, withdrawn)
         self._standing.follow(session)
+        self._bus.publish(Published(seq=seq, record=record, session=session))

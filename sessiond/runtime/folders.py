@@ -69,11 +69,17 @@ class Folders:
     def write(self, session: SessionId, path: str, content: bytes) -> None:
         """Write one file, whole or not at all, readable by us alone."""
         target = self.of(session) / path
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make(target.parent)
         aside = target.with_name(f".{target.name}.new")
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
         aside.replace(target)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder, and those above it up to the state folder, each for us alone."""
+        if folder != self._root.parent:
+            self._make(folder.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def remove(self, session: SessionId) -> None:
         """Remove the session's folder."""

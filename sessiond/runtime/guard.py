@@ -93,11 +93,13 @@ async def supervised(work: Callable[[], Awaitable[None]], what: str, clock: Cloc
         try:
             await work()
         except Exception:
+            if clock.now() - begun > _RESTART_LONGEST_S:
+                pause = _RESTART_FIRST_S
             log.exception("restarting after an unforeseen error", doing=what, pause_s=pause)
         else:
             return
-        pause = _RESTART_FIRST_S if clock.now() - begun > _RESTART_LONGEST_S else min(2 * pause, _RESTART_LONGEST_S)
         await clock.sleep(pause)
+        pause = min(2 * pause, _RESTART_LONGEST_S)
 
 
 async def isolated(what: str, work: Callable[[], Awaitable[None]]) -> None:

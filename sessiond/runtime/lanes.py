@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from sessiond import failpoint
@@ -53,7 +54,7 @@ class Lanes:
         self._lanes: dict[SessionId, Lane] = {}
         self._scopes: dict[ActionId, anyio.CancelScope] = {}
         self._closing = False
-        self._idle = anyio.Event()
+        self._changed = anyio.Event()
 
     def lane(self, session: SessionId) -> Lane:
         """The session's lane; an empty one where it has nothing to do."""
@@ -65,13 +66,15 @@ class Lanes:
             scope = self._scopes.pop(action, None)
             if scope is not None:
                 scope.cancel()
+        self._has_changed()
         if lane.current is None:
             self._lanes.pop(session, None)
             return
         self._lanes[session] = lane
         if not lane.started and lane.current.id not in self._scopes and not self._closing:
-            self._scopes[lane.current.id] = anyio.CancelScope()
-            self._group.start_soon(self._work, session, lane.current, name=f"{lane.current.id} {lane.current.action}")
+            scope = self._scopes[lane.current.id] = anyio.CancelScope()
+            name = f"{lane.current.id} {lane.current.action}"
+            self._group.start_soon(self._work, session, lane.current, scope, name=name)
 
     async def drain(self, seconds: float) -> None:
         """Start nothing more, let Submits under way end for at most ``seconds``, and withdraw the rest.
@@ -86,18 +89,27 @@ class Lanes:
                     scope.cancel()
         with anyio.move_on_after(seconds):
             while any(lane.unstoppable for lane in self._working()):
-                self._idle = anyio.Event()
-                await self._idle.wait()
+                await self._changed.wait()
+
+    async def settled(self, session: SessionId) -> None:
+        """Wait until the session's lane has nothing to do."""
+        while self.lane(session).current is not None:
+            await self._changed.wait()
+
+    def _has_changed(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
 
     def _working(self) -> list[Lane]:
         """The lanes whose current action has a task."""
         return [lane for lane in self._lanes.values() if lane.current is not None and lane.current.id in self._scopes]
 
-    async def _work(self, session: SessionId, order: Ordered) -> None:
-        with self._scopes[order.id] as scope:
+    async def _work(self, session: SessionId, order: Ordered, scope: anyio.CancelScope) -> None:
+        with scope:
+            await anyio.lowlevel.checkpoint()  # it may have been withdrawn before it began
             event = await self._answer(session, order)
         self._scopes.pop(order.id, None)
-        self._idle.set()
+        self._has_changed()
         if not scope.cancelled_caught:
             await self._tell(Answer(session=session, answers=order.id, event=event))
 

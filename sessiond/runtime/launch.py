@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from sessiond.config.catalogue import Catalogue, resolve
-from sessiond.core.errors import Conflict, NotFound, Refused, SpecError
+from sessiond.core.errors import Conflict, NotFound, Refused, SpecError, printable
 from sessiond.core.ids import ClusterName, SessionId, session_id
 from sessiond.core.session import Session, State
 from sessiond.core.spec import LaunchSpec, Mode, Resources, ServiceSpec
@@ -72,7 +72,7 @@ def mode_of(request: Request, elsewhere: Collection[str]) -> Mode:
     """Where the session runs. Raises NotFound, Refused or SpecError for a place that does not exist or fit the mode."""
     if request.cluster != LOCAL and request.cluster not in elsewhere:
         raise NotFound(
-            f"there is no cluster {_shown(request.cluster)}",
+            f"there is no cluster {printable(request.cluster)}",
             hint=f"Clusters: {', '.join([LOCAL, *sorted(elsewhere)])}.",
         )
     if request.cluster != LOCAL:
@@ -103,7 +103,7 @@ def name_for(request: Request, taken: Collection[str]) -> str:
     if request.name:
         if not _NAME.fullmatch(request.name):
             raise SpecError(
-                f'--name: "{_shown(request.name)}" is not a name',
+                f'--name: "{printable(request.name)}" is not a name',
                 hint="up to 40 small letters, digits and hyphens, such as my-notebook",
             )
         if request.name in taken:
@@ -117,11 +117,6 @@ def name_for(request: Request, taken: Collection[str]) -> str:
     return next(name for name in numbered if name not in taken)
 
 
-def _shown(text: str) -> str:
-    """A person's text, fit to be shown back."""
-    return "".join(c if c.isprintable() else "?" for c in text[:80])
-
-
 def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: SessionId) -> LaunchSpec:
     """Resolve a request. Raises NotFound, SpecError (all problems of the values at once), Refused."""
     mode = mode_of(request, place.elsewhere)
@@ -130,7 +125,7 @@ def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: Se
         check_name(key.replace(".", "_"))
     if re.search(r"\s", place.workdir):
         raise Refused(
-            f'the folder for sessions has a blank in its name: "{_shown(place.workdir)}"',
+            f'the folder for sessions has a blank in its name: "{printable(place.workdir)}"',
             hint="service scripts cannot cope with that; set workdir of [clusters.local] in config.toml",
         )
     params, hidden = resolve(catalogue.entry(request.service), request.settings, place.defaults)

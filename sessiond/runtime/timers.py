@@ -48,7 +48,7 @@ class Deadlines:
             if limit is None:
                 continue
             spent = self._spent.get(session.id)
-            if spent is None or (spent.state, spent.since) != (session.state, session.since):
+            if spent is None or not _is_same_stay(spent, session):
                 spent = _Spent(session.state, session.since)
             else:
                 spent.seconds += observed_s
@@ -68,6 +68,14 @@ class Deadlines:
                 spent = self._spent.get(session.id)
                 left.append(limit - (spent.seconds if spent is not None else 0.0))
         return max(0.0, min(left))
+
+
+_SUBMITTING = frozenset({State.SUBMIT, State.RECONCILE})
+
+
+def _is_same_stay(spent: _Spent, session: Session) -> bool:
+    """Whether the session's deadline goes on: submitting and finding out whether one did are one effort."""
+    return (spent.state, spent.since) == (session.state, session.since) or {spent.state, session.state} <= _SUBMITTING
 
 
 class Timers:

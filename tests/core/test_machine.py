@@ -83,7 +83,9 @@ def test_link_lost_during_submission_and_the_job_is_found() -> None:
 def test_link_lost_during_submission_and_nothing_was_submitted() -> None:
     """Unknown, then fenced: a new attempt with a new number."""
     story = Story().hears(Staged(), SubmitUnknown(problem=WRONG), JobAbsent())
-    assert (State.SUBMIT, ["Submit(attempt=2)"]) == (story.state, story.orders)
+    assert (State.SUBMIT, []) == (story.state, story.orders)
+    assert story.session.retry_at is not None
+    assert ["Submit(attempt=2)"] == story.hears(RetryDue()).orders
 
 
 def test_a_refused_channel_is_tried_again_after_a_while() -> None:

@@ -225,7 +225,6 @@ def test_every_end_of_a_job_has_words(outcome: Outcome) -> None:
     assert f"{bare}: it went wrong" == tell(JobEnded(outcome=outcome, problem=WRONG), State.RUNNING, State.ENDED)
 
 
-@pytest.mark.xfail(strict=True, reason="tell() says that the history is asked, and that a forced stop runs the script")
 @pytest.mark.parametrize(
     ("event", "before", "after", "untrue"),
     [

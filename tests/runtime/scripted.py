@@ -7,15 +7,18 @@ like over there, and how its commands go wrong, is set by `Script`.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
 
 import anyio
-from anyio.abc import ByteStream
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from anyio.streams.stapled import StapledByteStream, StapledObjectStream
+import anyio.lowlevel
+from anyio.abc import ByteStream, TaskGroup
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import NotSent
@@ -31,10 +34,26 @@ from sessiond.core.events import (
     Submitted,
     SubmitUnknown,
 )
-from sessiond.core.ids import ClusterName, JobId, SessionId
+from sessiond.core.ids import ClusterName, JobId, SessionId, session_id
+from sessiond.core.lane import Ordered
+from sessiond.core.pace import LOCAL_PACE, PollPolicy
 from sessiond.core.report import JobReport, Snapshot
-from sessiond.core.session import Endpoint, Outcome, Phase, Problem, Session
+from sessiond.core.session import Endpoint, Outcome, Phase, Problem, Session, State
+from sessiond.core.spec import LaunchSpec, Mode, Probe, ServiceFile, ServiceSpec
+from sessiond.runtime import cluster as clusters
+from sessiond.runtime.bus import Bus, Published
+from sessiond.runtime.clock import Clock
+from sessiond.runtime.engine import Engine
+from sessiond.runtime.folders import Folders
+from sessiond.runtime.lanes import Lanes
+from sessiond.runtime.listener import reserve
+from sessiond.runtime.standing import StandingWork
+from sessiond.runtime.timers import Timers
+from sessiond.store.store import ActionPhase, Loaded, Store
+from tests.runtime.memory import Memory
 
+E = TypeVar("E")
+LOCAL = ClusterName("local")
 LOST = Problem(code="test", message="the answer was lost")
 
 
@@ -44,7 +63,7 @@ class Script:
     raise or wait; ``answers`` replaces what the dialect reads for a verb."""
 
     trouble: Callable[[str], None] | None = None
-    wait: Mapping[str, float] = field(default_factory=dict)
+    wait: dict[str, float] = field(default_factory=dict)
     lands: bool = True
     answers: dict[str, object] = field(default_factory=dict)
     listens: bool = True
@@ -143,6 +162,8 @@ class ScriptedCluster:
     async def connect(self, endpoint: Endpoint) -> ByteStream:
         """Open a stream to the service of the session whose id is the endpoint's host."""
         await anyio.lowlevel.checkpoint()
+        if endpoint.host not in self.jobs:
+            raise ValueError(f"{endpoint.host!r} is no host")
         script = self.script(SessionId(endpoint.host))
         if script.dial is not None:
             return script.dial()
@@ -154,6 +175,11 @@ class ScriptedCluster:
         """There is no log."""
         await anyio.lowlevel.checkpoint()
         return b""
+
+    async def size(self, path: str) -> int:
+        """There is no log."""
+        await anyio.lowlevel.checkpoint()
+        return 0
 
     # Dialect.
 
@@ -168,14 +194,15 @@ class ScriptedCluster:
 
     def read_submit(self, session: Session, done: Completed) -> Submitted | SubmitUnknown:
         landed = session.id in self.jobs
-        return self._said("submit", session, Submitted(job=_job(session)) if landed else SubmitUnknown(problem=LOST))
+        said: Submitted | SubmitUnknown = Submitted(job=_job(session)) if landed else SubmitUnknown(problem=LOST)
+        return self._said("submit", session, said)
 
     def find(self, session: Session, attempt: int) -> Command:
         return _command("find", session, attempt)
 
     def read_find(self, session: Session, done: Completed) -> JobFound | JobAbsent | FindDelayed:
-        known = session.id in self.jobs
-        return self._said("find", session, JobFound(job=_job(session)) if known else JobAbsent())
+        said: JobFound | JobAbsent = JobFound(job=_job(session)) if session.id in self.jobs else JobAbsent()
+        return self._said("find", session, said)
 
     def observe(self, sessions: Sequence[Session]) -> Command:
         return Command(argv=("observe", *(s.id for s in sessions)))
@@ -218,8 +245,8 @@ class ScriptedCluster:
     def forget(self, session: Session) -> Command:
         return _command("forget", session)
 
-    def _said(self, verb: str, session: Session, usual: object) -> object:
-        return self.script(session.id).answers.get(verb, usual)
+    def _said(self, verb: str, session: Session, usual: E) -> E:
+        return cast(E, self.script(session.id).answers.get(verb, usual))
 
 
 def _command(verb: str, session: Session, *words: int) -> Command:
@@ -228,3 +255,138 @@ def _command(verb: str, session: Session, *words: int) -> Command:
 
 def _job(session: Session) -> JobId:
     return JobId(f"job-{session.id}")
+
+
+class World:
+    """A daemon's runtime on a scripted cluster."""
+
+    def __init__(
+        self,
+        group: TaskGroup,
+        clock: Clock,
+        folder: Path,
+        cluster: ScriptedCluster,
+        history: Memory | Store,
+        policy: PollPolicy,
+        *,
+        strict: bool,
+    ) -> None:
+        self.group = group
+        self.clock = clock
+        self.cluster = cluster
+        self.bus = Bus()
+        self.heard: list[Published] = []
+        self.logs: list[EventDict] = []
+        self.engine = Engine(clock, history, self.bus, strict=strict)
+        self.local = clusters.build(
+            LOCAL,
+            scheduler="none",
+            host="here",
+            dialect=cluster,
+            transport=cluster,
+            policy=policy,
+            engine=self.engine,
+            clock=clock,
+            folders=Folders(folder),
+            lib={"notify.sh": b""},
+        )
+        parts = clusters.Clusters({LOCAL: self.local})
+        self.standing = StandingWork(
+            group, clock, parts.dial, lambda _peer: True, parts.poke, self.engine.session, self.engine.tell
+        )
+        self.lanes = Lanes(group, clock, history, parts.perform, self.engine.session, self.engine.tell)
+        self.engine.attach(self.lanes, self.standing)
+        self.timers = Timers(clock, self.engine.live, self.engine.deadlines, self.engine.tell)
+        self.bus.listen(self.heard.append)
+        self.bus.listen(lambda _published: self.timers.poke())
+
+    def restore(self, loaded: Loaded) -> None:
+        """Go on from what a store remembers."""
+        actions = {
+            session: [(Ordered(a.id, a.action), a.phase is ActionPhase.STARTED) for a in found]
+            for session, found in loaded.actions.items()
+        }
+        self.engine.restore(loaded.sessions, actions)
+
+    async def begin(self, number: int = 0, prepare: Callable[[SessionId], None] | None = None) -> SessionId:
+        """A new session, with a port of its own; ``prepare`` is told its id before anybody acts on it."""
+        listener = await reserve(50000, 55500, {s.open_port for s in self.engine.live()}, 50000 + 97 * number)
+        session = a_session(self.clock.now(), number, listener.port)
+        if prepare is not None:
+            prepare(session.id)
+        self.standing.hand_over(listener)
+        try:
+            return (await self.engine.create(session)).id
+        except BaseException:
+            self.standing.take_back(listener)
+            raise
+
+    def of(self, session: SessionId) -> Session:
+        """The session as it is now."""
+        return self.engine.session(session)
+
+    async def reaches(self, state: State, sessions: Iterable[SessionId], within_s: float = 3600.0) -> None:
+        """Wait until all ``sessions`` are in ``state``."""
+        wanted = list(sessions)
+        with anyio.fail_after(within_s):
+            while any(self.of(session).state is not state for session in wanted):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+
+
+@asynccontextmanager
+async def world(
+    clock: Clock,
+    folder: Path,
+    *,
+    cluster: ScriptedCluster | None = None,
+    history: Memory | Store | None = None,
+    policy: PollPolicy = LOCAL_PACE,
+    strict: bool = True,
+    loaded: Loaded | None = None,
+) -> AsyncIterator[World]:
+    """A runtime at work; taken down at once, as by kill -9, at the end."""
+    with capture_logs() as logs:
+        async with anyio.create_task_group() as group:
+            here = World(group, clock, folder, cluster or ScriptedCluster(), history or Memory(), policy, strict=strict)
+            here.logs = logs
+            try:
+                group.start_soon(here.engine.run)
+                group.start_soon(here.timers.run)
+                group.start_soon(here.local.poller.run)
+                if loaded is not None:
+                    here.restore(loaded)
+                yield here
+            finally:
+                group.cancel_scope.cancel()
+                here.engine._send.close()
+                here.engine._receive.close()
+
+
+def a_session(now: float, number: int, open_port: int) -> Session:
+    """A session as a person's request makes it."""
+    identity = session_id(now, number)
+    spec = ServiceSpec(
+        name="tiny",
+        title="Tiny",
+        files=(ServiceFile(path="start-template.sh", content=b"true"),),
+        probe=Probe(path="api"),
+    )
+    return Session(
+        id=identity,
+        name=f"tiny-{number}",
+        number=number,
+        spec=LaunchSpec(
+            service=spec,
+            workflow="tiny",
+            cluster=LOCAL,
+            mode=Mode.LOCAL,
+            user="alice",
+            jobdir=f"/home/alice/sessiond/{identity}",
+            params={},
+            secrets={"service_token": "s3cret"},
+        ),
+        open_port=open_port,
+        created=now,
+        state=State.RENDER,
+        since=now,
+    )

@@ -1,0 +1,113 @@
+"""One look a cluster a tick, politely, and only while somebody wants it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sessiond.core.errors import AnswerLost, Unreadable
+from sessiond.core.pace import PollPolicy
+from sessiond.core.session import Phase, State
+from tests.runtime.conftest import VirtualClock
+from tests.runtime.memory import Memory
+from tests.runtime.scripted import world
+
+pytestmark = pytest.mark.anyio
+
+DAY = 24 * 3600.0
+
+
+async def test_a_day_of_steady_sessions(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Three sessions cost one look a minute, no transition, and no log line."""
+    history = Memory()
+    async with world(virtual, tmp_path, history=history, policy=PollPolicy()) as here:
+        sessions = [await here.begin(number) for number in range(3)]
+        await here.reaches(State.RUNNING, sessions)
+        await anyio.sleep(600)
+        looks, steps = len(here.cluster.looks), len(history.steps)
+        await anyio.sleep(DAY)
+        assert 1300 < len(here.cluster.looks) - looks < 1620
+        assert (steps, []) == (len(history.steps), here.logs)
+
+
+async def test_never_under_the_floor(virtual: VirtualClock, tmp_path: Path) -> None:
+    """However often it is poked, and however slow the answers are."""
+    async with world(virtual, tmp_path, policy=PollPolicy(floor_s=7.0)) as here:
+        here.cluster.look_takes_s = 2.0
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        before = len(here.cluster.looks)
+        for _ in range(1000):
+            here.local.poller.poke()
+            await anyio.sleep(0.1)
+        assert min(b - a for a, b in pairwise(here.cluster.looks)) >= 8.99
+        assert 8 <= len(here.cluster.looks) - before <= 12
+
+
+async def test_pokes_become_one_look(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Soon, not at once a second time."""
+    async with world(virtual, tmp_path, policy=PollPolicy()) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        await anyio.sleep(600)
+        here.local.poller.poke()
+        await anyio.sleep(0.1)
+        before = len(here.cluster.looks)
+        for _ in range(50):
+            here.local.poller.poke()
+        await anyio.sleep(10)
+        assert 1 >= len(here.cluster.looks) - before
+
+
+async def test_nobody_interested_no_looks(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Before the first session, while it is being prepared, after the last."""
+    async with world(virtual, tmp_path) as here:
+        await anyio.sleep(DAY)
+        session = await here.begin(0, lambda known: here.cluster.script(known).wait.update(stage=100.0))
+        await anyio.sleep(50)
+        assert [] == here.cluster.looks
+        await here.reaches(State.RUNNING, [session])
+        here.cluster.jobs[session].phase = Phase.ENDED
+        await here.reaches(State.ENDED, [session])
+        before = len(here.cluster.looks)
+        await anyio.sleep(DAY)
+        assert before == len(here.cluster.looks)
+
+
+@pytest.mark.parametrize("error", [AnswerLost("gone"), Unreadable("half a list")], ids=lambda e: type(e).__name__)
+async def test_failing_looks_change_nothing_and_are_told_twice(
+    virtual: VirtualClock, tmp_path: Path, error: Exception
+) -> None:
+    """When they begin to fail and when they work again; in between, an hour of silence ends no session."""
+    history = Memory()
+
+    def trouble() -> None:
+        raise error
+
+    async with world(virtual, tmp_path, history=history, policy=PollPolicy()) as here:
+        sessions = [await here.begin(number) for number in range(3)]
+        await here.reaches(State.RUNNING, sessions)
+        steps, seen = len(history.steps), here.local.poller.observed_at
+        here.cluster.look_trouble = trouble
+        await anyio.sleep(3600)
+        assert (steps, seen) == (len(history.steps), here.local.poller.observed_at)
+        here.cluster.look_trouble = None
+        await anyio.sleep(300)
+        expected = ["cannot see the jobs of a cluster", "the jobs of a cluster can be seen again"]
+        assert expected == [line["event"] for line in here.logs]
+        assert {State.RUNNING} == {here.of(session).state for session in sessions}
+
+
+async def test_a_slow_cluster_is_asked_less(virtual: VirtualClock, tmp_path: Path) -> None:
+    """A look that takes a minute is taken every ten."""
+    async with world(virtual, tmp_path, policy=PollPolicy()) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        here.cluster.look_takes_s = 60.0
+        await anyio.sleep(3600)
+        before = len(here.cluster.looks)
+        await anyio.sleep(6600)
+        assert 9 <= len(here.cluster.looks) - before <= 12
