@@ -42,7 +42,7 @@ from sessiond.core.lane import Ordered
 from sessiond.core.pace import LOCAL_PACE
 from sessiond.core.session import State
 from sessiond.remote.local import Local
-from sessiond.remote.peer import peer_uid
+from sessiond.remote.peer import owner_of_peer
 from sessiond.runtime import cluster as clusters
 from sessiond.runtime import guard
 from sessiond.runtime.bus import Bus
@@ -206,14 +206,17 @@ class Daemon:
         async with self._gateway() as desk:
             self._start_tasks(watchdog_s)
             self._engine.restore(loaded.sessions, _open_actions(loaded))
-            async with _served(self._api(desk), control):
-                self._notifier.ready(self._status())
-                log.info(
-                    "sessiond is ready", version=__version__, pid=os.getpid(), socket=str(self._places.socket_path)
-                )
-                await self._until_told_to_stop(desk)
-                self._notifier.stopping()
-                log.info("sessiond is stopping; sessions go on")
+            # From before the first answer: whoever is told that we are ready may send a signal at once.
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                async with _served(self._api(desk), control):
+                    self._notifier.ready(self._status())
+                    log.info(
+                        "sessiond is ready", version=__version__, pid=os.getpid(), socket=str(self._places.socket_path)
+                    )
+                    await self._until_told_to_stop(desk, signals)
+                    self._notifier.stopping()
+                    log.info("sessiond is stopping; sessions go on")
+        # The handlers are the system's own again: a second SIGTERM ends the process at once, which is safe.
         await self._lanes.drain(_DRAIN_S)
 
     def _start_tasks(self, watchdog_s: float | None) -> None:
@@ -318,16 +321,14 @@ class Daemon:
             self._store.set_fact(_GATEWAY_FACT, known)
         return bytes.fromhex(known)
 
-    async def _until_told_to_stop(self, desk: Desk) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
-            async for number in received:
-                if number != signal.SIGHUP:
-                    break
-                try:
-                    self._reload(desk)
-                except ConfigError as error:
-                    log.error("the configuration was not applied", problems=error.problems)
-        # The handlers are the system's own again: a second SIGTERM ends the process at once, which is safe.
+    async def _until_told_to_stop(self, desk: Desk, signals: AsyncIterator[signal.Signals]) -> None:
+        async for number in signals:
+            if number != signal.SIGHUP:
+                return
+            try:
+                self._reload(desk)
+            except ConfigError as error:
+                log.error("the configuration was not applied", problems=error.problems)
 
     async def _tell_status(self) -> None:
         while True:
@@ -373,9 +374,9 @@ def _read_lib() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((paths.data_dir("services") / "_lib").iterdir())}
 
 
-def _is_own(peer: Peer) -> bool:
+async def _is_own(peer: Peer) -> bool:
     """Whether a connection to a session's own port comes from this user, or from root, who may anyway."""
-    return peer_uid(peer.local, peer.remote) in (os.geteuid(), _ROOT)
+    return await owner_of_peer(peer.local, peer.remote) in (os.geteuid(), _ROOT)
 
 
 def _user_name() -> str:

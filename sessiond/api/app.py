@@ -26,6 +26,7 @@ _STATUS = {
     "conflict": 409,
     "too-many": 409,
     "config": 422,
+    "bad-service": 422,
     "state-full": 503,
     "needs-login": 401,
 }

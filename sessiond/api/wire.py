@@ -19,6 +19,7 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "conflict": 6,
     "too-many": 6,
     "config": 6,
+    "bad-service": 6,
     "state-full": 75,
     "busy": 75,
 }

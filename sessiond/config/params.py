@@ -106,7 +106,8 @@ def resolve(
     resolved = {name: _value(param, values, problems) for name, param in every.items()}
     if problems:
         known = ", ".join(declared or ()) or "none"
-        raise SpecError("\n".join(problems), hint=f"Parameters of {service}: {known}." if unknown else "")
+        more = f"Parameters of {service}: {known}." if unknown else f"`sessionctl services {service}` shows them."
+        raise SpecError("\n".join(problems), hint=more)
     return (
         {name: value for name, value in resolved.items() if not every[name].secret},
         {name: value for name, value in resolved.items() if every[name].secret},

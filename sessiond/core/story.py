@@ -68,7 +68,7 @@ def tell(event: Event, before: State | None, after: State) -> str:
             asked = "" if after is State.ENDED else "; its history is being asked"
             return f"the scheduler stopped listing the job{asked}"
         case JobEnded():
-            return _end(event, said)
+            return _end(event, "" if before is State.KILL else said)  # how it died was our doing
         case HistoryUnknown():
             return "nobody knows what became of the job"
         case EndpointPublished(endpoint=endpoint):

@@ -17,7 +17,7 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import AnswerLost, NotSent, Unreadable
 from sessiond.core.session import Endpoint
 from sessiond.remote.child import Child, spawn
-from sessiond.remote.peer import listener_uid
+from sessiond.remote.peer import owner_of_listener
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """The most bytes a command may write to either of its outputs; more is no answer to anything we ask."""
@@ -145,7 +145,7 @@ class Local:
         # The kernel takes the destination as the source address where the destination is this machine.
         if not ip_address(host).is_loopback and host != ours:
             return
-        owner = await anyio.to_thread.run_sync(listener_uid, host, port)
+        owner = await owner_of_listener(host, port)
         if owner is None:
             raise NotSent(f"port {port} is held by no program that could be found")
         if owner not in (os.geteuid(), _ROOT):

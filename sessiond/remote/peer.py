@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+import anyio.to_thread
+
+from sessiond.remote import sockdiag
+
 Address = tuple[str, int]
 """A numeric host and a port."""
 
@@ -122,6 +126,19 @@ def _peer_uid(ours: tuple[IPv4Address | IPv6Address, int], theirs: tuple[IPv4Add
 
 def _mapped(host: IPv4Address | IPv6Address) -> IPv6Address:
     return IPv6Address(_MAPPED | int(host))
+
+
+async def owner_of_listener(host: str, port: int) -> int | None:
+    """`listener_uid`, without blocking: the kernel is asked for the one socket, its tables only where that fails."""
+    found = sockdiag.uid_of((ip_address(host), port), None)
+    return found if found is not None else await anyio.to_thread.run_sync(listener_uid, host, port)
+
+
+async def owner_of_peer(local_addr: Address, peer_addr: Address) -> int | None:
+    """`peer_uid`, without blocking, in the same way."""
+    theirs, ours = (ip_address(peer_addr[0]), peer_addr[1]), (ip_address(local_addr[0]), local_addr[1])
+    found = sockdiag.uid_of(theirs, ours)
+    return found if found is not None else await anyio.to_thread.run_sync(peer_uid, local_addr, peer_addr)
 
 
 def _twice(look: Callable[[], int | None]) -> int | None:

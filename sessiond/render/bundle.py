@@ -71,16 +71,12 @@ def session_sh(session: Session) -> bytes:
 def kill_sh(session: Session) -> bytes:
     """The script that ends what the template began; it sees what the template saw in inputs.sh and secrets.sh.
 
-    It drops the session's mark from its environment, so that what it starts is not taken for a part of the session.
+    What it leaves running bears the session's mark, so that it is ended with the session.
     """
     jobdir = word(session.spec.jobdir)
     template = session.spec.service.file(KILL)
     head = (
-        "#!/bin/bash\n"
-        'unset "${!SESSIOND_@}"\n'
-        f"cd {jobdir} || exit 1\n"
-        ". ./inputs.sh || exit 1\n"
-        ". ./secrets.sh || exit 1\n"
+        f"#!/bin/bash\nunset SESSIOND_RUN\ncd {jobdir} || exit 1\n. ./inputs.sh || exit 1\n. ./secrets.sh || exit 1\n"
     )
     if template is None:
         return f"{head}true\n".encode()

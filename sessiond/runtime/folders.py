@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sessiond.core.ids import SessionId
 from sessiond.core.session import Outcome, Session, State
+from sessiond.render.url import slug
 from sessiond.runtime.bus import Published
 
 _SUBMITTED = frozenset({State.SUBMIT, State.RECONCILE, State.WAIT_FOR_NODE, State.START, State.TUNNEL})
@@ -96,6 +97,11 @@ class Folders:
         """Write ``service.json`` for a transition. A full disk must not stop the session: the next one writes it."""
         session = published.session
         try:
-            self.write(session.id, "service.json", service_json(session, session.spec.urlend))
+            self.write(session.id, "service.json", service_json(session, _slug(session.spec.urlend)))
         except OSError:
             return
+
+
+def _slug(urlend: str) -> str:
+    """What existing tools know as SLUG; one that cannot be read was refused when the session was started."""
+    return slug(urlend) if urlend else ""

@@ -35,7 +35,7 @@ _REBIND_EVERY_S = 5.0
 _PROBE_TIMEOUT_S = 5.0
 
 Dial = Callable[[Session], Awaitable[ByteStream]]
-Allow = Callable[[Peer], bool]
+Allow = Callable[[Peer], Awaitable[bool]]
 
 
 @dataclass(slots=True)

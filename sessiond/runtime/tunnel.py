@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 from anyio.abc import ByteStream, SocketAttribute
 
 from sessiond.core.errors import RemoteError
@@ -56,7 +55,7 @@ class Tunnel:
     """Carries every connection to a session's listener over a stream of its own to the session's service.
 
     ``dial`` opens such a stream and raises a RemoteError where there is nothing to dial. ``allow`` says whether a
-    peer may connect; it is called in a worker thread. ``on_bytes`` is told of bytes carried (from the client, to the
+    peer may connect. ``on_bytes`` is told of bytes carried (from the client, to the
     client). With ``http`` a client that cannot be served gets a page that says so and refreshes itself, else its
     connection is closed. ``guard`` runs each connection.
 
@@ -68,7 +67,7 @@ class Tunnel:
         self,
         listener: Listener,
         dial: Callable[[], Awaitable[ByteStream]],
-        allow: Callable[[Peer], bool],
+        allow: Callable[[Peer], Awaitable[bool]],
         on_bytes: OnBytes,
         *,
         http: bool = True,
@@ -156,7 +155,7 @@ class Tunnel:
             )
         except (OSError, KeyError):  # it has gone already
             return False
-        return await anyio.to_thread.run_sync(self._allow, peer)
+        return await self._allow(peer)
 
     async def _dial_patiently(self) -> ByteStream:
         """Dial until it succeeds or the time is over; then the last reason passes through."""

@@ -236,10 +236,12 @@ class Process:
     def cleanup(self, session: Session) -> Command:
         """Run the kill script if it has not run, end what is left, remove all but what tells the story.
 
+        A session that was to end at once does not have its kill script run behind its back.
         Exit status 0: all is gone; otherwise the reply names the pids and files that are left.
         """
         identity = _identity(session.job.id) if session.job is not None else ("", "", "")
-        args = (common.folder_of(session), session.tag, str(self.kill_script_s), *identity)
+        bound_s = 0 if session.force else self.kill_script_s
+        args = (common.folder_of(session), session.tag, str(bound_s), *identity)
         text = common.script(*_ENDING, "remove.sh", "cleanup.sh")
         return common.shell(text, *args, timeout_s=self.kill_script_s + 90)
 

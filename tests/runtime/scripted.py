@@ -57,6 +57,11 @@ LOCAL = ClusterName("local")
 LOST = Problem(code="test", message="the answer was lost")
 
 
+async def everybody(_peer: object) -> bool:
+    """Whoever connects to a session's port may."""
+    return True
+
+
 @dataclass(slots=True)
 class Script:
     """How one session fares. ``trouble`` is called with the verb of each of its commands before it is done, and may
@@ -292,7 +297,7 @@ class World:
         )
         parts = clusters.Clusters({LOCAL: self.local})
         self.standing = StandingWork(
-            group, clock, parts.dial, lambda _peer: True, parts.poke, self.engine.session, self.engine.tell
+            group, clock, parts.dial, everybody, parts.poke, self.engine.session, self.engine.tell
         )
         self.lanes = Lanes(group, clock, history, parts.perform, self.engine.session, self.engine.tell)
         self.engine.attach(self.lanes, self.standing)

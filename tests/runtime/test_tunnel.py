@@ -49,6 +49,11 @@ class Service:
         return await anyio.connect_tcp("127.0.0.1", self.port)
 
 
+async def everybody(_: Peer) -> bool:
+    """Whoever asks may come in."""
+    return True
+
+
 @asynccontextmanager
 async def door(allow: Callable[[Peer], bool] = lambda _: True, **options: Any) -> AsyncIterator[tuple[Tunnel, Service]]:
     """A tunnel at work in front of a service."""
@@ -60,7 +65,11 @@ async def door(allow: Callable[[Peer], bool] = lambda _: True, **options: Any) -
         carried[1] += outward
 
     listener = await reserve(20000, 32000, set(), 20000 + os.getpid() % 12000)
-    tunnel = Tunnel(listener, service.dial, allow, count, **options)
+
+    async def allowed(peer: Peer) -> bool:
+        return allow(peer)
+
+    tunnel = Tunnel(listener, service.dial, allowed, count, **options)
     server = await anyio.create_tcp_listener(local_host="127.0.0.1")
     service.port = server.extra(anyio.abc.SocketAttribute.local_port)
     async with server, anyio.create_task_group() as tasks:
@@ -241,7 +250,7 @@ async def test_the_listener_outlives_the_serving() -> None:
     listener = await reserve(20000, 32000, set(), 20000 + os.getpid() % 12000)
     service = Service()
     service.down = "nothing there"
-    tunnel = Tunnel(listener, service.dial, lambda _: True, lambda _in, _out: None, hold_s=0)
+    tunnel = Tunnel(listener, service.dial, everybody, lambda _in, _out: None, hold_s=0)
     for _ in range(2):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tunnel.serve)

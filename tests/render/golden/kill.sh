@@ -1,5 +1,5 @@
 #!/bin/bash
-unset "${!SESSIOND_@}"
+unset SESSIOND_RUN
 cd '/home/ada/sessiond/0123456789ab' || exit 1
 . ./inputs.sh || exit 1
 . ./secrets.sh || exit 1

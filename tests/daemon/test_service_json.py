@@ -1,0 +1,94 @@
+"""service.json through a session's life, as a program sees it that reads it all the time."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from pathlib import Path
+
+from .workspace import Workspace
+
+FIELDS = ["URL", "PORT", "SLUG", "JOB_STATUS", "ERROR_MESSAGE"]
+
+
+class Reader(threading.Thread):
+    """Reads a file as fast as it can; keeps every different content that it saw."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._over = threading.Event()
+        self.seen: list[bytes] = []
+        self.reads = 0
+
+    def run(self) -> None:
+        """Read until `close`."""
+        while not self._over.wait(0.0005):
+            try:
+                content = self._path.read_bytes()
+            except FileNotFoundError:
+                assert not self.seen, "it is never missing once it was there"
+                continue
+            self.reads += 1
+            if not self.seen or self.seen[-1] != content:
+                self.seen.append(content)
+
+    def close(self) -> list[dict[str, str]]:
+        """Stop reading; what was seen, each of it whole."""
+        self._over.set()
+        self.join()
+        return [json.loads(content) for content in self.seen]
+
+
+def test_five_fields_through_the_life(workspace: Workspace) -> None:
+    """Submitted, Running, Cancelled, never half a file; across a restart of the daemon it stays true."""
+    daemon = workspace.daemon()
+    session = workspace.client.start({"service": "tiny"})
+    path = workspace.state / "sessions" / session["id"] / "service.json"
+    reader = Reader(path)
+    reader.start()
+    try:
+        running = workspace.until(session["id"], "running")
+        daemon.kill()
+        workspace.daemon()
+        workspace.until(session["id"], "running")
+        workspace.stop(session["id"])
+    finally:
+        seen = reader.close()
+    assert reader.reads > 100
+    assert all(FIELDS == list(one) for one in seen)
+    assert all(isinstance(value, str) for one in seen for value in one.values())
+    assert {("/me", str(session["open_port"]), "")} == {(one["URL"], one["PORT"], one["ERROR_MESSAGE"]) for one in seen}
+    # the tail of an expression of JavaScript, whose first text it closes
+    assert all(one["SLUG"].startswith("?token=") and one["SLUG"].endswith('"') for one in seen)
+    assert all(one["SLUG"][:-1] in (running["url"] or "") for one in seen)
+    order = [one["JOB_STATUS"] for one in seen]
+    words = list(dict.fromkeys(order))
+    assert ["Submitted", "Running", "Cancelled"] == [word for word in words if word != "Initializing"]
+    assert "Running" not in order[order.index("Cancelled") :]
+    assert json.loads(path.read_text()) == seen[-1]
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert ["service.json"] == [one.name for one in path.parent.iterdir() if one.name.endswith((".json", ".new"))]
+
+
+def test_a_failure_brings_its_message(workspace: Workspace) -> None:
+    """Failed, with the reason that people are told; Completed has none."""
+    workspace.daemon()
+    found: dict[str, tuple[str, str]] = {}
+    for service in ("says", "brief"):
+        session = workspace.client.start({"service": service})
+        workspace.cleaned(session["id"])
+        fields = json.loads((workspace.state / "sessions" / session["id"] / "service.json").read_text())
+        found[service] = (fields["JOB_STATUS"], fields["ERROR_MESSAGE"])
+    assert {"says": ("Failed", "the licence server does not answer"), "brief": ("Completed", "")} == found
+
+
+def test_the_slug_is_without_escapes(workspace: Workspace) -> None:
+    """url.sh escapes & and / for sed; whoever reads service.json gets them plain."""
+    (workspace.services / "tiny" / "url.sh").write_text('export URLEND="a\\/b?x=1\\&y=2\\""\n')
+    workspace.daemon()
+    session = workspace.start("tiny")
+    assert "/a/b?x=1&y=2&sessiond=" in (session["url"] or "")
+    fields = json.loads((workspace.state / "sessions" / session["id"] / "service.json").read_text())
+    assert 'a/b?x=1&y=2"' == fields["SLUG"]
