@@ -48,7 +48,9 @@ class SessionDoors:
         )
 
     def carried(self, open_port: int, sent: int, received: int) -> None:
-        """Nothing to do: the session's tunnel counts what it carries."""
+        """Count them, for the daemon's figures."""
+        self._desk.to_services += sent
+        self._desk.from_services += received
 
     def failed(self, open_port: int) -> None:
         """The service could not be reached: have it asked at once."""

@@ -34,6 +34,10 @@ class Desk:
     gateway: str | None
     started: float
     warnings: tuple[str, ...] = ()
+    to_services: int = 0
+    """Bytes that the gateway has carried to services since the daemon began."""
+    from_services: int = 0
+    """Bytes that it has carried from them."""
 
     def resolve(self, name: str, among: Callable[[Session], bool] | None = None) -> Session:
         """The session that people call ``name``: its name, its id, or a unique beginning of either.

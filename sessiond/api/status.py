@@ -115,6 +115,12 @@ class StatusRoutes:
         lines += ["# HELP sessiond_commands_total Commands run on a cluster.", "# TYPE sessiond_commands_total counter"]
         lines += [f'sessiond_commands_total{{cluster="{c["name"]}"}} {c["commands"]}' for c in self._clusters()]
         lines += [
+            "# HELP sessiond_gateway_bytes_total Bytes the gateway carried.",
+            "# TYPE sessiond_gateway_bytes_total counter",
+        ]
+        lines += [f'sessiond_gateway_bytes_total{{direction="to-services"}} {desk.to_services}']
+        lines += [f'sessiond_gateway_bytes_total{{direction="from-services"}} {desk.from_services}']
+        lines += [
             "# HELP sessiond_faults_total Letters that could not be handled.",
             "# TYPE sessiond_faults_total counter",
         ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sessiond.core.actions import CancelJob, Cleanup, FetchHistory, FindJob, Stage, Submit
 from sessiond.core.command import Command, Completed
-from sessiond.core.errors import Bug, RemoteError, SpecError
+from sessiond.core.errors import Answered, Bug, RemoteError, SpecError, printable
 from sessiond.core.events import Event, StageFailed
 from sessiond.core.lane import Ordered
 from sessiond.core.session import Session
@@ -53,8 +53,8 @@ class Performer:
                 raise Bug(f"nobody knows how to do {type(order.action).__name__}")
 
     async def forget(self, session: Session) -> None:
-        """Remove the session's folder on the execution host."""
-        await self._ask(self._dialect.forget(session))
+        """Remove the session's folder on the execution host. Raises Answered where something of it is left."""
+        _insist(await self._ask(self._dialect.forget(session)), "the session's folder could not be removed")
 
     async def _run(self, command: Command) -> Completed:
         self.commands += 1
@@ -76,7 +76,7 @@ class Performer:
         """Leave nothing there but the log, and keep its end here. The end is fetched twice because cleaning up
         may run the service's kill script, which writes to it."""
         await self._keep_log(session)
-        await self._ask(self._dialect.cleanup(session))
+        _insist(await self._ask(self._dialect.cleanup(session)), "something of the session is left")
         await self._keep_log(session)
 
     async def _keep_log(self, session: Session) -> None:
@@ -86,3 +86,10 @@ class Performer:
             return
         if tail:
             self._folders.write(session.id, "logs.out", tail)
+
+
+def _insist(done: Completed, otherwise: str) -> None:
+    """Raise Answered where a command that must leave nothing did not succeed; a clean-up is then tried again."""
+    if done.rc != 0:
+        said = done.stdout.decode(errors="replace") or done.stderr.decode(errors="replace")
+        raise Answered(f"{otherwise}: {printable(said, 300)}")
