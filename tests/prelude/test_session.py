@@ -189,13 +189,13 @@ def test_session_marks_itself_and_names_its_run(trial: MakeTrial) -> None:
 
 
 def test_kill_script(trial: MakeTrial) -> None:
-    """The kill template sees inputs and secrets in the session's folder, and not the session's mark."""
-    one = trial("true\n", kill='echo "$job_number $service_token $PWD ${SESSIOND_TAG-none}"; exit 4\n')
+    """The kill template sees inputs and secrets in the session's folder; what it leaves running bears its mark."""
+    one = trial("true\n", kill='echo "$job_number $service_token $PWD ${SESSIOND_RUN-none} $SESSIOND_TAG"; exit 4\n')
     done = subprocess.run(
         ["bash", one.folder / "kill.sh"],
-        env={"PATH": os.environ["PATH"], "SESSIOND_TAG": "x"},
+        env={"PATH": os.environ["PATH"], "SESSIOND_TAG": "x", "SESSIOND_RUN": "y"},
         check=False,
         capture_output=True,
         text=True,
     )
-    assert (4, f"00007 s3cret {one.folder} none\n") == (done.returncode, done.stdout)
+    assert (4, f"00007 s3cret {one.folder} none x\n") == (done.returncode, done.stdout)
