@@ -10,15 +10,17 @@ from collections.abc import Mapping
 Key = tuple[str | int, ...]
 """The way to a value: the names of tables and keys, and the numbers of list items."""
 
-_BLANK = re.compile(r"[ \t]*+")
-_SPACE = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
-_BARE = re.compile(r"[A-Za-z0-9_-]++")
-_SCALAR = re.compile(r"[^,\]}#\n]*+")
+# No possessive quantifiers: Python 3.11.2, which is Debian 12's, gets them wrong (seen; 3.11.7 does not). Each
+# alternative begins with a character of its own, so there is nothing to go back to anyway.
+_BLANK = re.compile(r"[ \t]*")
+_SPACE = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_SCALAR = re.compile(r"[^,\]}#\n]*")
 _STRING = re.compile(
-    r'"""(?:[^"\\]++|\\.|"(?!""))*+"""(?:"{0,2})'
-    r"|'''(?:[^']++|'(?!''))*+'''(?:'{0,2})"
-    r'|"(?:[^"\\\n]++|\\.)*+"'
-    r"|'[^'\n]*+'",
+    r'"""(?:[^"\\]|\\.|"(?!""))*"""(?:"{0,2})'
+    r"|'''(?:[^']|'(?!''))*'''(?:'{0,2})"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'",
     re.DOTALL,
 )
 
