@@ -9,11 +9,20 @@ signal() {
   done
 }
 
+# still: those of the known survivors that still run; only when none does are all processes looked through again
+still() {
+  known=$left left=''
+  for one in $known; do
+    ! same "${one%:*}" "${one#*:}" || left="$left $one"
+  done
+  [ -n "$left" ] || survivors
+}
+
 # gone_within SECONDS [SIGNAL]: whether nothing is left then; SIGNAL is sent at every look
 gone_within() {
   read -r now _ </proc/uptime
   until=$((${now%.*} + $1)) spared=$job_pid:$job_start
-  while survivors && [ -n "$left" ]; do
+  while still && [ -n "$left" ]; do
     # The runner goes a round later than the rest: it may still record how the session ended.
     [ -z "${2-}" ] || signal "$2" "$spared"
     spared=''
