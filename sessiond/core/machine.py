@@ -121,7 +121,7 @@ def _ordered(kind: type[Action] | None, after: Session, event: Event) -> Action 
     if kind is FindJob:
         return FindJob(attempt=after.attempt)
     if kind is CancelJob:
-        # A second order means that the first did not do: harder this time.
+        # A deadline means that the first order did not do: harder this time.
         return CancelJob(force=after.force or isinstance(event, DeadlineExpired))
     if kind is Stage:
         return Stage()
@@ -176,8 +176,8 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
         case TunnelUp():
             return replace(after, ready_at=before.ready_at or now)
         case StopRequested(force=force):
-            # Asked twice means: now.
-            return replace(after, force=force or before.state is State.KILL)
+            # Asking twice is not asking for harm: only who says so goes without the kill script.
+            return replace(after, force=force or before.force)
         case _:
             return after
 

@@ -119,8 +119,10 @@ def _end(event: JobEnded, said: str) -> str:
 
 def _stop(event: StopRequested, before: State | None, after: State) -> str:
     asked = "it was idle for too long" if event.because is Outcome.IDLE else "you asked to stop it"
-    if after is State.KILL and (event.force or before is State.KILL):
+    if after is State.KILL and event.force:
         return f"{asked} at once; its kill script is not waited for"
+    if before is State.KILL:
+        return f"{asked} once more"
     return {
         State.KILL: f"{asked}; its kill script runs, then the job ends",
         State.ABANDON: f"{asked}; making sure first that no job was or will be submitted",

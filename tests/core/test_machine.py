@@ -137,12 +137,13 @@ def test_stop_while_submitting(answer: Submitted, state: State, orders: list[str
     assert (state, orders, Outcome.CANCELLED) == (story.state, story.orders, story.session.ending)
 
 
-def test_stop_twice_forces() -> None:
-    """The second stop does not wait for the kill script."""
-    story = running().hears(StopRequested())
+def test_stop_twice_is_no_harm_and_now_means_now() -> None:
+    """A second stop is the same order again; --now does not wait for the kill script, and nothing takes it back."""
+    story = running().hears(StopRequested(), StopRequested())
     assert (State.KILL, ["CancelJob(force=False)"]) == (story.state, story.orders)
-    story.hears(StopRequested())
-    assert (State.KILL, ["CancelJob(force=True)"]) == (story.state, story.orders)
+    for event in (StopRequested(force=True), StopRequested()):
+        story.hears(event)
+        assert (State.KILL, ["CancelJob(force=True)"]) == (story.state, story.orders)
     assert (State.ENDED, Outcome.CANCELLED) == (story.hears(CancelSent(), JobVanished()).state, story.session.outcome)
 
 
