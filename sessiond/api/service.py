@@ -10,7 +10,6 @@ from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.views import rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
 from sessiond.core.errors import Conflict, NotFound, printable
-from sessiond.core.ids import SessionId
 from sessiond.core.session import Session
 from sessiond.core.spec import Prefix
 from sessiond.render.url import landing
@@ -99,10 +98,6 @@ class Desk:
     def ports(self) -> frozenset[int]:
         """The ports that live sessions have."""
         return frozenset(s.open_port for s in self.engine.live())
-
-    def current(self, session: SessionId) -> Session:
-        """The session as it is now. Raises NotFound."""
-        return self.engine.session(session)
 
 
 def _suggestion(name: str, sessions: Sequence[Session]) -> str:

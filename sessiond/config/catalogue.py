@@ -55,11 +55,6 @@ class Entry:
         return tuple((self.manifest.params or {}).values())
 
     @property
-    def accepts_any(self) -> bool:
-        """Whether any KEY=VALUE may be given, because the folder declares no list of parameters."""
-        return self.manifest.params is None
-
-    @property
     def prefix(self) -> Prefix:
         """What the gateway does with ``/me/<openPort>``."""
         return self.manifest.prefix

@@ -20,9 +20,6 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``; not at all where that is not positive."""
 
-    async def sleep_until(self, when: float) -> None:
-        """Wait until `now` is at least ``when``, UTC seconds."""
-
 
 class SystemClock:
     """The machine's clock.
@@ -40,14 +37,6 @@ class SystemClock:
         end = time.clock_gettime(time.CLOCK_BOOTTIME) + seconds
         while True:
             left = end - time.clock_gettime(time.CLOCK_BOOTTIME)
-            if left <= 0:
-                return
-            await anyio.sleep(min(left, LONGEST_NAP_S))
-
-    async def sleep_until(self, when: float) -> None:
-        """Wait until the wall clock shows ``when``."""
-        while True:
-            left = when - self.now()
             if left <= 0:
                 return
             await anyio.sleep(min(left, LONGEST_NAP_S))

@@ -164,11 +164,6 @@ class Store:
             (value,) = self._db.execute("SELECT value FROM counter WHERE name = 'session'").fetchone()
         return int(value)
 
-    def name_taken(self, name: str) -> bool:
-        """Whether a session that is not over has this name."""
-        with self._reading():
-            return self._is_taken(name)
-
     def records(self, since_seq: int = 0, session: SessionId | None = None, limit: int = 1000) -> list[StoredRecord]:
         """At most ``limit`` records after number ``since_seq``, oldest first; with ``session`` only that one's."""
         with self._reading():

@@ -48,11 +48,7 @@ def test_the_later_folder_is_over_the_earlier(tmp_path: Path) -> None:
     assert ["jupyter", "shell"] == list(catalogue.services)
     found = catalogue.services["jupyter"]
     assert ("Mine", "one sentence", mine, ()) == (found.title, found.description, found.folder, found.problems)
-    assert ("shell", "", True) == (
-        catalogue.services["shell"].title,
-        catalogue.services["shell"].description,
-        catalogue.services["shell"].accepts_any,
-    )
+    assert ("shell", "") == (catalogue.services["shell"].title, catalogue.services["shell"].description)
     assert () == catalogue.problems
 
 
@@ -221,7 +217,6 @@ def test_params_are_declared(tmp_path: Path) -> None:
     """A form's every property arrives."""
     entry = lab(tmp_path)
     assert () == entry.problems
-    assert not entry.accepts_any
     assert (
         Param(name="service_notebook_dir", label="Folder", help="Where notebooks are\n", default="~"),
         Param(name="service_theme", options=("light", "dark"), default="light"),

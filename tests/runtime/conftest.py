@@ -29,10 +29,6 @@ class VirtualClock:
         """Wait for ``seconds``."""
         await anyio.sleep(max(seconds, 0))
 
-    async def sleep_until(self, when: float) -> None:
-        """Wait until `now` is ``when``."""
-        await self.sleep(when - self.now())
-
 
 @pytest.fixture
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
