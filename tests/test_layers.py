@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"}),
     "config": frozenset({"sessiond.core", "sessiond.paths", "stdlib"}),
     "store": frozenset({"sessiond.core", "sessiond.failpoint", "msgspec", "stdlib"}),
-    "remote": frozenset({"sessiond.core", "anyio", "tenacity", "stdlib"}),
+    "remote": frozenset({"sessiond.core", "anyio", "asyncssh", "structlog", "tenacity", "stdlib"}),
     "runtime": frozenset(
         {"sessiond.core", "sessiond.render", "sessiond.schedulers.dialect", "sessiond.config.catalogue"}
         | {"sessiond.remote.transport", "sessiond.remote.retry", "sessiond.failpoint", "anyio", "structlog", "stdlib"}

@@ -55,7 +55,7 @@ def session_view(
         "job_id": job.id if job is not None else None,
         "job_phase": job.phase.value if job is not None else None,
         "queue_reason": job.reason or None if job is not None else None,
-        "expected_start": None,
+        "expected_start": maybe_rfc3339(job.expected_start if job is not None else None),
         "ends_by": maybe_rfc3339(job.ends_by if job is not None else None),
         "attempt": session.attempt,
         "problem": problem_view(session.problem),

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """An argv, what it reads on stdin, and how long it may take in seconds."""
+    """An argv, what it reads on stdin, and how long it may take in seconds.
+
+    ``urgent``: looks and cancellations, which must not wait behind uploads.
+    """
 
     argv: tuple[str, ...]
     stdin: bytes = b""
     timeout_s: float = 60.0
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,42 @@ class NotSent(RemoteError):
     code = "not-sent"
 
 
+class LinkError(NotSent):
+    """The cluster's login node cannot be reached, or does not let us in: nothing was sent."""
+
+    code = "link-down"
+
+
+class HostDown(LinkError):
+    """No answer from the host, no such host, or no way to it."""
+
+    code = "host-down"
+
+
+class HostRefused(LinkError):
+    """The host is there and nothing accepts SSH connections, or what does closed them at once."""
+
+    code = "host-refused"
+
+
+class AuthDenied(LinkError):
+    """The host knows us not: no key, no answer was good enough."""
+
+    code = "auth-denied"
+
+
+class NeedsLogin(LinkError):
+    """The host asks for what only a person can give: a password, a code, the passphrase of a key."""
+
+    code = "needs-login"
+
+
+class HostKeyRefused(LinkError):
+    """The host's key is unknown, changed or revoked. Never tried again before a person has looked."""
+
+    code = "host-key"
+
+
 class AnswerLost(RemoteError):
     """The command may have run; its answer is not known."""
 

@@ -124,10 +124,12 @@ class FindDelayed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPending(Event):
-    """The job waits (also: waits again, after a requeue)."""
+    """The job waits (also: waits again, after a requeue). ``reason`` is the scheduler's, in plain words;
+    ``expected_start`` its guess in UTC seconds, None where it has none."""
 
     phase: Phase = Phase.QUEUED
     reason: str = ""
+    expected_start: float | None = None
     restarts: int = 0
 
 

@@ -154,7 +154,14 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
             return replace(after, job=_new_job(after, job, now), endpoint=None)
         case JobPending() if after.job is not None:
             job_ref = replace(
-                after.job, phase=event.phase, reason=event.reason, restarts=event.restarts, nodes=(), started=None
+                after.job,
+                phase=event.phase,
+                reason=event.reason,
+                expected_start=event.expected_start,
+                restarts=event.restarts,
+                nodes=(),
+                started=None,
+                ends_by=None,
             )
             return replace(after, job=job_ref, endpoint=None if after.state is not State.KILL else after.endpoint)
         case JobRunning() if after.job is not None:
@@ -165,6 +172,7 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
                 reason=event.reason,
                 started=event.started,
                 ends_by=event.ends_by,
+                expected_start=None,
                 restarts=event.restarts,
             )
             kept = after.endpoint if after.state is not State.START else None

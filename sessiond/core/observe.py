@@ -26,6 +26,7 @@ from sessiond.core.table import WANTS, Want
 
 ABSENT_LOOKS = 3
 ABSENT_SECONDS = 30.0
+EXPECTED_MOVED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,26 @@ def _news(session: Session, job: JobRef, report: JobReport, snapshot: Snapshot) 
                 )
         case _:
             waiting = session.state in (State.WAIT_FOR_NODE, State.KILL)
-            if not waiting or job.phase is not report.phase or job.reason != report.reason:
-                yield JobPending(phase=report.phase, reason=report.reason, restarts=report.restarts)
+            if not waiting or _waits_otherwise(job, report):
+                yield JobPending(
+                    phase=report.phase,
+                    reason=report.reason,
+                    expected_start=report.expected_start,
+                    restarts=report.restarts,
+                )
             return
     yield from _said_by_script(session, report, snapshot)
+
+
+def _waits_otherwise(job: JobRef, report: JobReport) -> bool:
+    """Whether a waiting job's report has news. A scheduler's guess when it starts moves with every look; it is news
+    when it moved by a minute."""
+    if (job.phase, job.reason, job.restarts) != (report.phase, report.reason, report.restarts):
+        return True
+    before, now = job.expected_start, report.expected_start
+    if before is None or now is None:
+        return before is not now
+    return abs(before - now) >= EXPECTED_MOVED_S
 
 
 def _differs(job: JobRef, report: JobReport) -> bool:

@@ -11,9 +11,9 @@ from sessiond.core.session import Endpoint, Outcome, Phase, Problem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """One job as its scheduler reports it. Times are UTC seconds.
+    """One job as its scheduler reports it. Times are UTC seconds by the workspace's clock.
 
-    ``outcome`` and ``problem`` are set where ``phase`` is ENDED.
+    ``reason`` is in plain words. ``outcome`` and ``problem`` are set where ``phase`` is ENDED.
     """
 
     id: JobId
@@ -22,6 +22,7 @@ class JobReport:
     reason: str = ""
     started: float | None = None
     ends_by: float | None = None
+    expected_start: float | None = None
     restarts: int = 0
     outcome: Outcome | None = None
     problem: Problem | None = None
@@ -33,6 +34,8 @@ class Snapshot:
 
     ``jobs`` holds every job that was listed; a session's job that is not in it was *not listed*, which proves
     nothing yet. ``endpoints`` holds what the sessions' own scripts published, ``failures`` what they gave up with.
+    ``skew_s`` is how far the cluster's clock is ahead of ours, None where it was not asked.
+    ``strays`` are jobs that bear a tag of sessiond's form which none of the sessions asked about bears.
     """
 
     cluster: ClusterName
@@ -41,3 +44,5 @@ class Snapshot:
     jobs: Mapping[JobId, JobReport] = field(default_factory=dict)
     endpoints: Mapping[SessionId, Endpoint] = field(default_factory=dict)
     failures: Mapping[SessionId, Problem] = field(default_factory=dict)
+    skew_s: float | None = None
+    strays: tuple[JobId, ...] = ()

@@ -65,6 +65,7 @@ class JobRef:
     submitted: float | None = None
     started: float | None = None
     ends_by: float | None = None
+    expected_start: float | None = None
     restarts: int = 0
 
 
@@ -72,13 +73,18 @@ class JobRef:
 class Endpoint:
     """Where the service listens on its execution host, as its own script published it.
 
-    ``run`` names the run of the job that published it: what an earlier run wrote is not ours.
+    ``run`` names the run of the job that published it: what an earlier run wrote is not ours. ``host`` is a loopback
+    address where it runs on the very host that the transport reaches, else the name of a compute node. With ``path``
+    it listens on that Unix socket there, and ``port`` means nothing. ``host_keys`` are the SSH host keys of ``host``
+    as its session found them there, each ``TYPE BASE64``.
     """
 
     run: str
     host: str
-    port: int
+    port: int = 0
     scheme: str = "http"
+    path: str = ""
+    host_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

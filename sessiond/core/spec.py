@@ -63,11 +63,36 @@ class ServiceSpec:
         return next((f for f in self.files if f.path == path), None)
 
 
+class Listen(StrEnum):
+    """Where a service is to listen, if it can choose."""
+
+    LOOPBACK = "loopback"
+    """At 127.0.0.1 of the host where it runs."""
+    ANY = "any"
+    """At every address of that host: the login node connects to it over the cluster's network."""
+    SOCKET = "socket"
+    """On a Unix socket in a folder of the user's own, so that nobody else on that host can connect; services that
+    cannot listen there listen at 127.0.0.1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What is asked of the scheduler."""
+    """What is asked of the scheduler; what is empty or None is left to it.
+
+    ``nodes`` and ``tasks`` and ``cpus`` (a task) are counts, ``memory`` an amount a node as the scheduler writes it
+    (``16G``), ``gpus`` a count or ``type:count``. ``extra`` are directives as people wrote them, without ``#SBATCH``.
+    """
 
     walltime_s: int | None = None
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    nodes: int | None = None
+    tasks: int | None = None
+    cpus: int | None = None
+    memory: str = ""
+    gpus: str = ""
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +103,7 @@ class LaunchSpec:
     ``secrets`` are like them, but live in a 0600 file and appear in no log, record or listing.
     ``urlend`` is where in the service the browser lands, as its url.sh said it; it may carry a secret.
     ``jobdir`` is the session's folder on the execution host and ``setup`` lines put before every script there.
+    ``listen`` is where the service should listen.
     """
 
     service: ServiceSpec
@@ -90,4 +116,5 @@ class LaunchSpec:
     secrets: Mapping[str, str] = field(repr=False)
     resources: Resources = field(default_factory=Resources)
     setup: str = ""
+    listen: Listen = Listen.LOOPBACK
     urlend: str = field(default="", repr=False)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from anyio.abc import ByteStream
 
 from sessiond.core.command import Command, Completed
+from sessiond.core.prompts import Prompt
 from sessiond.core.session import Endpoint
+
+Ask = Callable[[Prompt], Awaitable[Sequence[str]]]
+"""Put a round of questions to a person and wait for as many answers. Raises where nobody will answer."""
 
 
 class Transport(Protocol):
@@ -17,7 +22,8 @@ class Transport(Protocol):
         """Run ``command`` there and wait for it.
 
         Raises NotSent where it is proved that it did not start, AnswerLost where it may have run (its deadline
-        passed, the connection died). Cancellation ends the command and passes through.
+        passed, the connection died), Unreadable where it wrote more than can be an answer. Cancellation ends the
+        command and passes through.
         """
 
     async def connect(self, endpoint: Endpoint) -> ByteStream:
@@ -31,3 +37,33 @@ class Transport(Protocol):
 
     async def size(self, path: str) -> int:
         """How many bytes the file at ``path`` has; 0 where it is absent. Raises NotSent or AnswerLost like `run`."""
+
+
+class Connection(Transport, Protocol):
+    """One open connection to a machine, let in. Once lost it stays lost, and its methods raise."""
+
+    @property
+    def streams(self) -> int:
+        """How many streams that `connect` opened are still open."""
+
+    @property
+    def worn(self) -> bool:
+        """Whether it should give way to a fresh one as soon as it can: too many of its session slots are stuck.
+        What is open goes on."""
+
+    async def lost(self) -> str:
+        """Wait until the connection is no more; returns the reason in words (empty after `aclose`)."""
+
+    async def aclose(self) -> None:
+        """End it, and everything over it. May be called twice."""
+
+
+class Connector(Protocol):
+    """Makes connections to one machine."""
+
+    async def open(self, ask: Ask | None) -> Connection:
+        """Connect and be let in, within a bounded time.
+
+        With ``ask`` None nobody is there to be asked: raises NeedsLogin at the first question, unanswered. Raises
+        HostDown, HostRefused, AuthDenied, NeedsLogin or HostKeyRefused, each with its remedy as the hint.
+        """

@@ -81,5 +81,17 @@ class Dialect(Protocol):
     def cleanup(self, session: Session) -> Command:
         """Remove processes, secrets and temporary files the session left; keep its log."""
 
+    def rehearse(self, session: Session) -> Command | None:
+        """Ask the scheduler what it would say to the session's submission, submitting nothing; None: nobody to ask."""
+
+    def read_rehearse(self, session: Session, done: Completed) -> str:
+        """Its answer in a sentence. Raises Refused where it would refuse, Unreadable."""
+
+    def extend(self, session: Session, by_s: int) -> Command:
+        """Ask for ``by_s`` seconds more of walltime. Raises Refused where there is nobody to ask."""
+
+    def read_extend(self, session: Session, done: Completed) -> str:
+        """What was granted, in a sentence. Raises Refused with the scheduler's own words, Unreadable."""
+
     def forget(self, session: Session) -> Command:
         """Remove the session's folder on the execution host."""

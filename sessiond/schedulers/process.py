@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sessiond.core.command import Command, Completed
-from sessiond.core.errors import Bug, Unreadable
+from sessiond.core.errors import Bug, Refused, Unreadable
 from sessiond.core.events import (
     CancelDelayed,
     CancelSent,
@@ -244,6 +244,25 @@ class Process:
         args = (common.folder_of(session), session.tag, str(bound_s), *identity)
         text = common.script(*_ENDING, "remove.sh", "cleanup.sh")
         return common.shell(text, *args, timeout_s=self.kill_script_s + 90)
+
+    def rehearse(self, session: Session) -> Command | None:
+        """There is no scheduler to be asked."""
+        return None
+
+    def read_rehearse(self, session: Session, done: Completed) -> str:
+        """Never called: there is nothing to read."""
+        raise Bug("a machine without a scheduler was asked what it would say")
+
+    def extend(self, session: Session, by_s: int) -> Command:
+        """There is no scheduler to be asked."""
+        raise Refused(
+            f"{session.name} runs without a scheduler: there is nobody to ask for more time",
+            hint="start it without --time to let it run until it is stopped",
+        )
+
+    def read_extend(self, session: Session, done: Completed) -> str:
+        """Never called: there is nothing to read."""
+        raise Bug("a machine without a scheduler was asked for more time")
 
     def forget(self, session: Session) -> Command:
         """Remove the session's folder."""

@@ -250,6 +250,18 @@ class ScriptedCluster:
     def forget(self, session: Session) -> Command:
         return _command("forget", session)
 
+    def rehearse(self, session: Session) -> Command | None:
+        return None
+
+    def read_rehearse(self, session: Session, done: Completed) -> str:
+        return ""
+
+    def extend(self, session: Session, by_s: int) -> Command:
+        return _command("extend", session)
+
+    def read_extend(self, session: Session, done: Completed) -> str:
+        return "granted"
+
     def _said(self, verb: str, session: Session, usual: E) -> E:
         return cast(E, self.script(session.id).answers.get(verb, usual))
 
