@@ -16,7 +16,7 @@ check: $(STAMP)  ## what a commit needs: format, lint, types, layers, quick test
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/shellcheck -x scripts/bootstrap scripts/demo scripts/test .ci/run
+	.venv/bin/shellcheck -x scripts/bootstrap scripts/demo scripts/test .ci/run tests/live/bed/host.sh
 	$(PY) -m pytest -q tests/test_layers.py tests/core tests/config tests/store tests/runtime tests/remote tests/api tests/render tests/cli tests/gateway
 
 fix: $(STAMP)  ## format, and what the linter can mend by itself
@@ -24,7 +24,7 @@ fix: $(STAMP)  ## format, and what the linter can mend by itself
 	.venv/bin/ruff format .
 
 bench: $(STAMP)  ## the measurements; each prints a table
-	@for script in bench/cli.py bench/gateway.py bench/daemon.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+	@for script in bench/cli.py bench/gateway.py bench/daemon.py bench/tunnel.py bench/clusters.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
 docs: $(STAMP)  ## write the generated pages anew
 	$(PY) -m tests.core.states_doc > docs/states.md

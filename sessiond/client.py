@@ -13,9 +13,23 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from sessiond.api.wire import API, Cluster, Event, Plan, Reloaded, Service, Session, Status, Story
+from sessiond.api.wire import (
+    API,
+    Check,
+    Cluster,
+    Event,
+    Extended,
+    LoginEvent,
+    Plan,
+    Reloaded,
+    Service,
+    Session,
+    SshAccess,
+    Status,
+    Story,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +115,7 @@ class _Answer:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.close = sock.close
+        self.fileno = sock.fileno
         head = bytearray()
         while (end := head.find(b"\r\n\r\n")) < 0:
             if len(head) > _HEAD_LIMIT:
@@ -146,22 +161,34 @@ class _Answer:
         """From here on wait for as long as it takes."""
         self._sock.settimeout(None)
 
+    def stream_socket(self) -> socket.socket:
+        """The connection itself, once it carries something else than HTTP. Raises ClientError where it does not."""
+        if self.status != 101:
+            raise _garbled()
+        self.stream()
+        return self._sock
 
-class Events:
-    """A stream of events: iterate over it, which also closes it, or `poll` and `close` it yourself."""
 
-    def __init__(self, answer: _Answer) -> None:
+class _Lines(Generic[T]):
+    """A stream of JSON lines: iterate over it, which also closes it, or `poll` and `close` it yourself."""
+
+    def __init__(self, answer: _Answer, kind: type[T]) -> None:
         self._answer = answer
+        self._kind = kind
         self._rest = b""
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[T]:
         try:
             while (events := self.poll()) is not None:
                 yield from events
         finally:
             self.close()
 
-    def poll(self, timeout_s: float | None = None) -> list[Event] | None:
+    def fileno(self) -> int:
+        """What to wait on for more, once `poll` has nothing left."""
+        return self._answer.fileno()
+
+    def poll(self, timeout_s: float | None = None) -> list[T] | None:
         """The events that came, waiting at most ``timeout_s`` seconds for the first; None at the stream's end.
 
         Raises NoDaemon where the daemon goes away.
@@ -172,11 +199,19 @@ class Events:
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > _LINE_LIMIT:
             raise _garbled()
-        return [_one(_parse(line), Event) for line in lines if line.strip()]
+        return [_one(_parse(line), self._kind) for line in lines if line.strip()]
 
     def close(self) -> None:
         """Leave the stream."""
         self._answer.close()
+
+
+class Events(_Lines[Event]):
+    """What happens to sessions and clusters."""
+
+
+class LoginEvents(_Lines[LoginEvent]):
+    """A login in progress; whoever closes it before its last line abandons the login."""
 
 
 class Client:
@@ -200,9 +235,10 @@ class Client:
                 raise
         return True
 
-    def sessions(self, *, all: bool = False) -> list[Session]:  # noqa: A002 - the API's own word
-        """The sessions, with ``all`` also those that have ended."""
-        return _list(self._json("GET", "/sessions?all=1" if all else "/sessions"), Session)
+    def sessions(self, *, all: bool = False, fresh: bool = False) -> list[Session]:  # noqa: A002 - the API's own word
+        """The sessions, with ``all`` also those that have ended; with ``fresh`` their clusters are looked at first."""
+        query = "&".join(word for word, wanted in (("all=1", all), ("fresh=1", fresh)) if wanted)
+        return _list(self._json("GET", f"/sessions?{query}" if query else "/sessions"), Session)
 
     def session(self, name: str) -> Session:
         """One session, by name, id or a unique beginning of one."""
@@ -219,6 +255,19 @@ class Client:
     def stop(self, name: str, *, force: bool = False) -> Session:
         """Ask for a session's end; with ``force`` its kill script is not waited for."""
         return _one(self._json("POST", f"{_session(name)}/stop", {"force": force}), Session)
+
+    def extend(self, name: str, by: str) -> Extended:
+        """Ask a session's scheduler for more walltime, such as ``+30m``."""
+        return _one(self._json("POST", f"{_session(name)}/extend", {"by": by}), Extended)
+
+    def ssh(self, name: str) -> SshAccess:
+        """What is needed to log in where a session runs."""
+        return _one(self._json("GET", f"{_session(name)}/ssh"), SshAccess)
+
+    def proxy(self, name: str, port: int) -> tuple[socket.socket, bytes]:
+        """A stream to a port of a session's node, for the caller to close, and what has come through it already."""
+        answer = self._ask("GET", f"{_session(name)}/proxy?port={port}", upgrade="tcp")
+        return answer.stream_socket(), answer.piece(0) or b""
 
     def remove(self, name: str) -> None:
         """Forget an ended session."""
@@ -243,7 +292,7 @@ class Client:
         """What happens from now on; with ``since`` first everything after that sequence number."""
         answer = self._ask("GET", "/events" if since is None else f"/events?since={since}")
         answer.stream()
-        return Events(answer)
+        return Events(answer, Event)
 
     def services(self) -> list[Service]:
         """What can be started."""
@@ -252,6 +301,24 @@ class Client:
     def clusters(self) -> list[Cluster]:
         """Where it can be started."""
         return _list(self._json("GET", "/clusters"), Cluster)
+
+    def check(self, cluster: str) -> list[Check]:
+        """Everything that can be wrong with a cluster; this takes a while."""
+        return _list(self._json("POST", f"/clusters/{_segment(cluster)}/check"), Check)
+
+    def login(self, cluster: str) -> LoginEvents:
+        """Log in to a cluster: what it asks, then how that ended. `answer` says what the person says."""
+        answer = self._ask("POST", f"{_cluster(cluster)}/login")
+        answer.stream()
+        return LoginEvents(answer, LoginEvent)
+
+    def answer(self, cluster: str, round_id: str, answers: list[str]) -> None:
+        """Answer a round of a login's questions."""
+        self._json("POST", f"{_cluster(cluster)}/login/{_segment(round_id)}", {"answers": answers})
+
+    def logout(self, cluster: str) -> Cluster:
+        """Drop the link to a cluster until somebody logs in again."""
+        return _one(self._json("POST", f"{_cluster(cluster)}/logout"), Cluster)
 
     def status(self) -> Status:
         """The daemon itself."""
@@ -296,9 +363,10 @@ class Client:
                 "unset SESSIOND_SOCKET, or point it to a folder that only you can write to",
             )
 
-    def _ask(self, method: str, path: str, body: object = None) -> _Answer:
+    def _ask(self, method: str, path: str, body: object = None, *, upgrade: str = "") -> _Answer:
         data = json.dumps({} if body is None else body).encode() if method == "POST" else b""
-        head = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        connection = f"Upgrade\r\nUpgrade: {upgrade}" if upgrade else "close"
+        head = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n"
         if method == "POST":
             head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n"
         sock = self._connect()
@@ -351,9 +419,21 @@ def _session(name: str) -> str:
     """A session's path. Names that a path would swallow cannot be any session's."""
     if name in {"", ".", ".."}:
         raise ClientError("not-found", f"no session is called {name!r}", "`sessionctl ls --all` shows them")
+    return "/sessions/" + _segment(name)
+
+
+def _cluster(name: str) -> str:
+    """A cluster's path."""
+    if name in {"", ".", ".."}:
+        raise ClientError("not-found", f"no cluster is called {name!r}", "`sessionctl clusters` shows them")
+    return "/clusters/" + _segment(name)
+
+
+def _segment(name: str) -> str:
+    """``name`` as one part of a path."""
     plain = b"-_~.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     word = name.encode("utf-8", "surrogateescape")
-    return "/sessions/" + "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in word)
+    return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in word)
 
 
 def _garbled() -> ClientError:

@@ -32,30 +32,26 @@ from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import check_length, control_socket
 from sessiond.api.starter import Starter
 from sessiond.api.status import StatusRoutes
+from sessiond.assembly import Assembly
 from sessiond.config.catalogue import Catalogue
 from sessiond.config.diff import diff
 from sessiond.config.load import load
-from sessiond.config.model import LOCAL, Config
+from sessiond.config.model import Config
 from sessiond.core.errors import ConfigError, SessiondError
 from sessiond.core.ids import SessionId
 from sessiond.core.lane import Ordered
-from sessiond.core.pace import LOCAL_PACE
 from sessiond.core.session import State
-from sessiond.remote.local import Local
 from sessiond.remote.peer import owner_of_peer
-from sessiond.runtime import cluster as clusters
 from sessiond.runtime import guard
 from sessiond.runtime.bus import Bus
 from sessiond.runtime.clock import SystemClock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.lanes import Lanes
-from sessiond.runtime.launch import Place
 from sessiond.runtime.letters import Tick
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
 from sessiond.runtime.tunnel import Peer
-from sessiond.schedulers.process import Process
 from sessiond.store.lease import Lease
 from sessiond.store.store import ActionPhase, Loaded, Store
 from sessiond.systemd import Notifier, listen_sockets, watchdog_interval_s
@@ -165,37 +161,28 @@ class Daemon:
         self._notifier = notifier
         self._group = group
         self._clock = SystemClock()
-        self._here = Local()
         self._lib = _read_lib()
         self._folders = Folders(places.state_dir / "sessions")
         self._bus = Bus()
-        self._engine = Engine(self._clock, store, self._bus)
-        self._dialects = {LOCAL: Process()}
-        local = clusters.build(
-            LOCAL,
-            scheduler="none",
-            host=socket.gethostname(),
-            dialect=self._dialects[LOCAL],
-            transport=self._here,
-            policy=LOCAL_PACE,
-            engine=self._engine,
-            clock=self._clock,
-            folders=self._folders,
-            lib=self._lib,
+        self._engine = Engine(self._clock, store, self._bus, watching=lambda session: self._clusters.watching(session))
+        self._assembly = Assembly(
+            group, self._clock, self._engine, self._bus, store, self._folders, self._lib, user=_user_name()
         )
-        self._clusters = clusters.Clusters({LOCAL: local})
+        self._clusters = self._assembly.clusters
         self._standing = StandingWork(
             group,
             self._clock,
             self._clusters.dial,
             _is_own,
-            self._clusters.poke,
+            self._assembly.poke,
             self._engine.session,
             self._engine.tell,
+            self._clusters.watching,
         )
         self._lanes = Lanes(group, self._clock, store, self._clusters.perform, self._engine.session, self._engine.tell)
         self._engine.attach(self._lanes, self._standing)
         self._timers = Timers(self._clock, self._engine.live, self._engine.deadlines, self._engine.tell)
+        self._assembly.attach(self._standing, self._timers)
         self._bus.listen(logs.transition)
         self._bus.listen(self._folders.publish)
         self._bus.listen(lambda _published: self._timers.poke())
@@ -205,6 +192,7 @@ class Daemon:
         loaded = self._store.load()
         async with self._gateway() as desk:
             self._start_tasks(watchdog_s)
+            self._assembly.apply(self._config)
             self._engine.restore(loaded.sessions, _open_actions(loaded))
             # From before the first answer: whoever is told that we are ready may send a signal at once.
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -223,8 +211,6 @@ class Daemon:
         start = self._group.start_soon
         start(self._engine.run, name="engine")
         start(guard.supervised, self._timers.run, "timers", self._clock, name="timers")
-        for cluster in self._clusters.by_name.values():
-            start(guard.supervised, cluster.poller.run, f"poll of {cluster.name}", self._clock, name="poller")
         start(self._tell_status, name="status")
         if watchdog_s is not None:
             start(self._feed_watchdog, watchdog_s, name="watchdog")
@@ -243,6 +229,7 @@ class Daemon:
             gateway=None,
             started=self._clock.now(),
             warnings=self._config.warnings,
+            settings=self._assembly.settings,
         )
         if wanted is None:
             yield desk
@@ -260,11 +247,10 @@ class Daemon:
             desk,
             self._store,
             self._standing,
-            self._here,
-            self._dialects,
+            self._assembly.here,
             self._lib,
             (ports.first, ports.last),
-            self._place,
+            self._assembly.places,
         )
 
         async def reload() -> wire.Reloaded:
@@ -288,6 +274,7 @@ class Daemon:
         try:
             config = load(self._places.config_file)
             changes = diff(self._config, config)
+            self._assembly.apply(config)
             # What needs a restart stays as it is until then.
             self._config = config
             desk.warnings = (
@@ -302,16 +289,6 @@ class Daemon:
     def _read_catalogue(self) -> Catalogue:
         dirs = [paths.data_dir("services"), *self._config.daemon.services_dirs, paths.user_services_dir()]
         return Catalogue.read(dirs)
-
-    def _place(self) -> Place:
-        local = self._config.local
-        return Place(
-            workdir=str(Path(local.workdir).expanduser()),
-            setup=local.setup,
-            defaults=local.defaults,
-            user=_user_name(),
-            elsewhere=frozenset(self._config.clusters) - {LOCAL},
-        )
 
     def _secret(self) -> bytes:
         """The gateway's secret, made once: tokens and cookies outlive the daemon."""

@@ -20,18 +20,24 @@ LANGUAGE = frozenset({"__future__", "collections", "dataclasses", "enum", "funct
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset({"zlib"}),
     "render": frozenset({"sessiond.core", "stdlib"}),
-    "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"}),
+    "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "sessiond.render.directives", "stdlib"}),
     "config": frozenset({"sessiond.core", "sessiond.paths", "stdlib"}),
     "store": frozenset({"sessiond.core", "sessiond.failpoint", "msgspec", "stdlib"}),
     "remote": frozenset({"sessiond.core", "anyio", "asyncssh", "structlog", "tenacity", "stdlib"}),
     "runtime": frozenset(
-        {"sessiond.core", "sessiond.render", "sessiond.schedulers.dialect", "sessiond.config.catalogue"}
+        {"sessiond.core", "sessiond.render", "sessiond.schedulers.dialect", "sessiond.schedulers.watch"}
+        | {"sessiond.config.catalogue"}
         | {"sessiond.remote.transport", "sessiond.remote.retry", "sessiond.failpoint", "anyio", "structlog", "stdlib"}
+        | {"sessiond.schedulers.check"}
     ),
     "api": frozenset(
         {f"sessiond.{part}" for part in ("core", "render", "config", "store", "schedulers.dialect")}
         | {"sessiond.remote.transport", "sessiond.runtime", "sessiond.paths", "sessiond.__version__"}
         | {"anyio", "structlog", "msgspec", "aiohttp", "multidict", "yarl", "stdlib"}
+    ),
+    "assembly": frozenset(
+        {f"sessiond.{part}" for part in ("core", "config", "remote", "runtime", "schedulers", "store")}
+        | {"anyio", "structlog", "stdlib"}
     ),
     "logs": frozenset({"sessiond.api.views", "sessiond.runtime.bus", "structlog", "stdlib"}),
     "daemon": frozenset({"sessiond", "anyio", "structlog", "aiohttp", "stdlib"}),

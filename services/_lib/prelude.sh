@@ -1,9 +1,11 @@
 # shellcheck shell=bash
-# What a start template finds around it: its working directory, the functions it may call, its port. No shell option
-# is set here and none relied on: the template runs with bash's defaults and may change them.
+# What a start template finds around it: its working directory, the functions it may call, its port, and where to
+# listen. No shell option is set here and none relied on: the template runs with bash's defaults and may change them.
 cd "$SESSIOND_JOBDIR" || exit 1
 # shellcheck source=ports.sh
 . "$SESSIOND_JOBDIR/lib/ports.sh" || exit 1
+# shellcheck source=socket.sh
+. "$SESSIOND_JOBDIR/lib/socket.sh" || exit 1
 
 # A prefix for commands in the workspace; empty where the service runs there itself.
 sshusercontainer=""
@@ -45,6 +47,42 @@ elif ! [[ $servicePort =~ ^[1-9][0-9]{0,4}$ ]] || ((servicePort > 65535)); then
   displayErrorMessage "servicePort must be a port number from 1 to 65535."
 fi
 export servicePort
+
+# The node's public host keys, up to six, a line each: whoever connects to it through SSH can then tell that it is this
+# node. A service on the host that is reached anyhow needs none. $1 is the folder of the keys.
+sessiond_host_keys() (
+  set +efu
+  IFS=$' \t\n' LC_ALL=C
+  [ "$SESSIOND_HOST" != 127.0.0.1 ] || exit 0
+  for file in "$1"/ssh_host_*_key.pub; do
+    { read -r kind key _ < "$file"; } 2>/dev/null || continue
+    if [[ $kind =~ ^[a-z0-9@.-]+$ && $key =~ ^[A-Za-z0-9+/]+=*$ ]]; then echo "hostkey=$kind $key"; fi
+  done | head -n 6
+)
+
+# Publish where the service will listen; $1 is the line that says it.
+sessiond_publish_endpoint() {
+  {
+    printf 'run=%s\nhost=%s\n%s\nscheme=http\n' "$SESSIOND_RUN" "$SESSIOND_HOST" "$1"
+    sessiond_host_keys /etc/ssh
+  } | sessiond_write endpoint
+}
+
+# For a service that will listen on $SESSIOND_LISTEN_SOCKET and not on its port: publish that, and make way for it. Fails
+# where there is no such socket to listen on; the port it is then. (SESSIOND_SOCKET is another: the daemon's own.)
+sessiond_listen_socket() {
+  [ -n "${SESSIOND_LISTEN_SOCKET-}" ] || return 1
+  rm -f "$SESSIOND_LISTEN_SOCKET"
+  sessiond_publish_endpoint "path=$SESSIOND_LISTEN_SOCKET"
+}
+
+SESSIOND_BIND=127.0.0.1 SESSIOND_LISTEN_SOCKET=""
+case $SESSIOND_LISTEN in
+  any) SESSIOND_BIND=0.0.0.0 ;;
+  socket) if sessiond_folder=$(sessiond_socket_folder); then SESSIOND_LISTEN_SOCKET=$sessiond_folder/s.sock; fi ;;
+esac
+export SESSIOND_BIND SESSIOND_LISTEN_SOCKET
 export -f sessiond_sockets sessiond_ephemeral sessiond_identity sessiond_stale sessiond_reserve sessiond_choose_port
 export -f sessiond_write displayErrorMessage findAvailablePort
-printf 'run=%s\nhost=%s\nport=%s\nscheme=http\n' "$SESSIOND_RUN" "$SESSIOND_HOST" "$servicePort" | sessiond_write endpoint
+export -f sessiond_host_keys sessiond_publish_endpoint sessiond_listen_socket
+sessiond_publish_endpoint "port=$servicePort"

@@ -10,13 +10,17 @@ if [ "${SESSIOND_WATCHER-}" = "$PPID" ]; then return 0; fi
 export SESSIOND_WATCHER=$$
 # A scheduler gives a requeued job the number it had, so the run is told apart by the restarts.
 export SESSIOND_RUN=${SESSIOND_RUN:-${SLURM_JOB_ID:-$$}.${SLURM_RESTART_COUNT:-0}}
-# These come from the form or not at all.
-unset servicePort service_load_env
+# These come from the form, or from this very session, or not at all.
+unset servicePort service_load_env SESSIOND_LISTEN_SOCKET
 
 cd "$SESSIOND_JOBDIR" || exit 1
 rm -f endpoint exit failure .failure notified
 # shellcheck source=ports.sh
 . lib/ports.sh || exit 1
+# shellcheck source=socket.sh
+. lib/socket.sh || exit 1
+# What an earlier run left that was killed.
+sessiond_release_socket
 
 sessiond_caught="" sessiond_status=1 sessiond_retries=5
 
@@ -55,6 +59,7 @@ sessiond_publish() {
     reason=signal:$(kill -l $((sessiond_status - 128)))
   fi
   sessiond_release
+  sessiond_release_socket
   printf 'status=%s\nat=%(%s)T\nrun=%s\nreason=%s\n' "$sessiond_status" -1 "$SESSIOND_RUN" "$reason" > .exit.$$
   mv -f .exit.$$ exit
   exit "$sessiond_status"

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154
-# JupyterLab on 127.0.0.1:${servicePort}, all of it below /me/${openPort}/, until it ends or is told to.
+# JupyterLab on ${SESSIOND_LISTEN_SOCKET}, else on ${SESSIOND_BIND}:${servicePort}, all of it below /me/${openPort}/,
+# until it ends or is told to.
 
 # shellcheck source=services/_lib/toolkit.sh
 . "${resource_jobdir}/lib/toolkit.sh"
@@ -20,10 +21,6 @@ fi
 
 jupyter_options=(
     --no-browser
-    --ServerApp.ip=127.0.0.1
-    --ServerApp.port="${servicePort}"
-    # A port that was taken meanwhile is an error to be told, not a reason to listen where nobody looks.
-    --ServerApp.port_retries=0
     --ServerApp.base_url="/me/${openPort}/"
     --ServerApp.root_dir="${notebook_dir}"
     # The Host of a request is whatever name the browser used for the gateway; the token is what protects.
@@ -37,6 +34,15 @@ jupyter_options=(
     --LabApp.news_url=None
     --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 )
+if sessiond_listen_socket; then
+    # Jupyter Server refuses a socket together with any port but its default, which then is not used.
+    jupyter_options+=(--ServerApp.sock="${SESSIOND_LISTEN_SOCKET}" --ServerApp.sock_mode=0600 --ServerApp.port=8888)
+else
+    # A port that was taken meanwhile is an error to be told, not a reason to listen where nobody looks.
+    jupyter_options+=(
+        --ServerApp.sock= --ServerApp.ip="${SESSIOND_BIND}" --ServerApp.port="${servicePort}" --ServerApp.port_retries=0
+    )
+fi
 if [ "$(id -u)" -eq 0 ]; then jupyter_options+=(--allow-root); fi
 
 # The runtime folder holds what JupyterLab writes for itself, goes with the session, and marks all it starts.

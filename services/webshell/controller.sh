@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make the environment of server.py; leave the path of its Python in ${resource_jobdir}/service/webshell.path.
+# Make the environment of server.py; leave its path in ${resource_jobdir}/service/webshell.path. Where ttyd is on PATH it
+# can be done without.
 
 # shellcheck source=services/_lib/toolkit.sh
 . "${resource_jobdir:?}/lib/toolkit.sh"
@@ -14,8 +15,16 @@ add_xterm() {
         grep -q 'as FitAddon' "$1/static/index.js"
 }
 
-ensure_venv webshell "the web shell" "set PIP_INDEX_URL to an index that can be reached" \
-    add_xterm 'terminado>=0.18,<1' 'tornado>=6.4,<7'
+make_environment() {
+    ensure_venv webshell "the web shell" "set PIP_INDEX_URL to an index that can be reached" \
+        add_xterm 'terminado>=0.18,<1' 'tornado>=6.4,<7'
+}
+
+if [ "${service_ttyd:-}" != false ] && type -P ttyd >/dev/null && ! (make_environment); then
+    echo "there is nothing but ttyd to serve the web shell with"
+    exit 0
+fi
+make_environment
 
 # shellcheck disable=SC2154 # set by ensure_venv
 if ! { printf '%s\n' "$venv" >"$resource_jobdir/service/webshell.path.new" &&

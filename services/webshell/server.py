@@ -1,8 +1,8 @@
 """A login shell in the browser: one page, one WebSocket a tab, shells that outlive both.
 
-It serves root-relative paths with relative links only, on 127.0.0.1 only, and only to who knows the token that it
-takes from the environment variable ``WEBSHELL_TOKEN``: once in the URL, from then on in a cookie. A tab that comes
-back finds its shell, what ran in it and what it printed; several tabs at one shell see the same.
+It serves root-relative paths with relative links only, on a Unix socket or a port, and only to who knows the token
+that it takes from the environment variable ``WEBSHELL_TOKEN``: once in the URL, from then on in a cookie. A tab that
+comes back finds its shell, what ran in it and what it printed; several tabs at one shell see the same.
 
 Messages are JSON arrays. The server sends ``["setup", {}]``, ``["replay", text]`` (what the shell printed before),
 ``["stdout", text]`` and ``["disconnect", 1]`` (the shell has ended); the page sends ``["stdin", text]``,
@@ -266,12 +266,15 @@ def make_application(options: argparse.Namespace, token: str, shells: Shells) ->
 
 
 async def serve(options: argparse.Namespace, token: str) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then end the shells. Raises OSError where the port is taken."""
+    """Serve until SIGTERM, SIGINT or SIGHUP, then end the shells. Raises OSError where it cannot listen."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    sockets = tornado.netutil.bind_sockets(options.port, "127.0.0.1")
+    if options.socket:
+        sockets = [tornado.netutil.bind_unix_socket(options.socket, mode=0o600)]
+    else:
+        sockets = tornado.netutil.bind_sockets(options.port, options.bind)
     with ThreadPoolExecutor(max_workers=MAX_SHELLS) as writers:
         shells = Shells(
             shell_command=[options.shell or login_shell(), "-l"],
@@ -283,16 +286,23 @@ async def serve(options: argparse.Namespace, token: str) -> None:
         )
         server = tornado.httpserver.HTTPServer(make_application(options, token, shells))
         server.add_sockets(sockets)
-        print(f"the web shell listens on 127.0.0.1:{options.port}", flush=True)  # noqa: T201
+        print(f"the web shell listens on {place(options)}", flush=True)  # noqa: T201
         await stop.wait()
         server.stop()
         await shells.kill_all()
+
+
+def place(options: argparse.Namespace) -> str:
+    """Where the server listens."""
+    return options.socket or f"{options.bind}:{options.port}"
 
 
 def main() -> int:
     """Read the command line, serve, and return the exit status."""
     parser = argparse.ArgumentParser(description="A login shell in the browser.")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--bind", default="127.0.0.1", help="the address of the port")
+    parser.add_argument("--socket", default="", help="the path of a Unix socket to listen on instead")
     parser.add_argument("--name", required=True, help="tells the cookie from those of other sessions")
     parser.add_argument("--static", type=Path, required=True, help="the folder of xterm's index.js and xterm.css")
     parser.add_argument("--directory", type=Path, required=True, help="where shells start")
@@ -305,7 +315,7 @@ def main() -> int:
     try:
         asyncio.run(serve(options, token))
     except OSError as failure:
-        print(f"The web shell cannot listen on 127.0.0.1:{options.port}: {failure}", file=sys.stderr)  # noqa: T201
+        print(f"The web shell cannot listen on {place(options)}: {failure}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

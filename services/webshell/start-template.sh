@@ -1,13 +1,9 @@
 # shellcheck shell=bash disable=SC2154
-# A login shell in the browser on 127.0.0.1:${servicePort}, until it is told to end.
+# A login shell in the browser on ${SESSIOND_LISTEN_SOCKET}, else on ${SESSIOND_BIND}:${servicePort}, until it is told to
+# end.
 
 # shellcheck source=services/_lib/toolkit.sh
 . "${resource_jobdir}/lib/toolkit.sh"
-
-webshell_venv=$(cat "${resource_jobdir}/service/webshell.path" 2>/dev/null)
-if ! [ -x "${webshell_venv}/bin/python" ]; then
-    displayErrorMessage "The web shell's environment is not on $(hostname): set SESSIOND_ENVS to a folder that all nodes see"
-fi
 
 shell_directory=${service_directory:-${HOME}}
 case ${shell_directory} in
@@ -18,16 +14,63 @@ if ! [ -d "${shell_directory}" ]; then
     displayErrorMessage "There is no folder ${shell_directory} on $(hostname): set service_directory to one that exists"
 fi
 
+webshell_options=(--port "${servicePort}" --bind "${SESSIOND_BIND}")
+if sessiond_listen_socket; then webshell_options+=(--socket "${SESSIOND_LISTEN_SOCKET}"); fi
+
+# ttyd takes a password on its command line only, where everybody can read it, so it gets none. It is used only on a
+# socket in a private folder, which keeps other users out, and only if it can refuse what lacks the gateway's header:
+# else any web page that is open in the user's browser could reach it through the session's own port.
+ttyd='' ttyd_help=''
+if [ "${service_ttyd}" != false ] && [ -n "${SESSIOND_LISTEN_SOCKET}" ] && ttyd=$(type -P ttyd); then
+    ttyd_help=$("${ttyd}" --help 2>&1)
+    if [[ ${ttyd_help} != *"UNIX domain socket"* || ${ttyd_help} != *--auth-header* ]]; then
+        echo "${ttyd} is not used: it is older than 1.7, and could not be kept to the gateway"
+        ttyd=''
+    fi
+fi
+
+run_ttyd() {
+    local options=(-i "${SESSIOND_LISTEN_SOCKET}" -H X-Forwarded-Prefix)
+    # The versions that know this option are read-only without it.
+    if [[ ${ttyd_help} = *--writable* ]]; then options+=(-W); fi
+    export WEBSHELL_SESSION="${resource_jobdir}" COLORTERM=truecolor SHELL
+    unset service_token COLUMNS LINES
+    cd "${shell_directory}" || exit
+    exec "${ttyd}" "${options[@]}" "${service_shell:-${SHELL:-/bin/sh}}" -l
+}
+
+# A ttyd whose libwebsockets cannot use a Unix socket goes on without one, and nobody would know why there is no answer.
+await_ttyd() {
+    local tenths
+    for ((tenths = 0; tenths < 100; tenths++)); do
+        if [ -S "${SESSIOND_LISTEN_SOCKET}" ] || ! kill -0 "$$" 2>/dev/null; then return; fi
+        sleep 0.1
+    done
+    displayErrorMessage "${ttyd} does not listen on a Unix socket: set service_ttyd to false"
+}
+
 run_webshell() {
     # A trace of commands would put the token into the log, an option of the command line into everybody's ps.
     { set +x; } 2>/dev/null
     export WEBSHELL_TOKEN="${service_token}" WEBSHELL_SESSION="${resource_jobdir}"
     unset service_token
     # -I: modules and PYTHON* variables meant for the user's programs are not for this one.
-    exec "${webshell_venv}/bin/python" -I "${resource_jobdir}/service/server.py" \
-        --port "${servicePort}" --name "${openPort}" --static "${webshell_venv}/static" \
+    exec "${webshell_venv}/bin/python" -I "${resource_jobdir}/service/server.py" "${webshell_options[@]}" \
+        --name "${openPort}" --static "${webshell_venv}/static" \
         --directory "${shell_directory}" --shell "${service_shell:-}"
 }
+
+if [ -n "${ttyd}" ]; then
+    echo "the web shell is ${ttyd}"
+    webshell=run_ttyd
+    await_ttyd &
+else
+    webshell=run_webshell
+    webshell_venv=$(cat "${resource_jobdir}/service/webshell.path" 2>/dev/null)
+    if ! [ -x "${webshell_venv}/bin/python" ]; then
+        displayErrorMessage "The web shell's environment is not on $(hostname): set SESSIOND_ENVS to a folder that all nodes see"
+    fi
+fi
 
 # What the server left running. Little time is given after a TERM, hence no patience.
 clean_up() { end_marked "WEBSHELL_SESSION=${resource_jobdir}" HUP TERM KILL; }
@@ -35,7 +78,7 @@ clean_up() { end_marked "WEBSHELL_SESSION=${resource_jobdir}" HUP TERM KILL; }
 # shellcheck disable=SC2086 # may be empty, or a command and its options
 ${sshusercontainer} "${pw_job_dir}/utils/notify.sh"
 
-serve run_webshell clean_up
+serve "${webshell}" clean_up
 webshell_status=$?
 if [ "${webshell_status}" -ne 0 ]; then
     displayErrorMessage "The web shell ended with status ${webshell_status}: the log says why"

@@ -11,7 +11,10 @@ from aiohttp import web
 
 from sessiond import __version__
 from sessiond.api import wire
+from sessiond.api.checks import CheckRoutes
+from sessiond.api.clusters import ClusterRoutes
 from sessiond.api.events import EventRoutes
+from sessiond.api.reach import ReachRoutes
 from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import peer_uid
 from sessiond.api.status import StatusRoutes
@@ -29,6 +32,9 @@ _STATUS = {
     "bad-service": 422,
     "state-full": 503,
     "needs-login": 401,
+    "auth-denied": 401,
+    "host-key": 401,
+    "unreachable": 502,
 }
 _LARGEST_BODY = 4 * 1024 * 1024
 _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
@@ -87,6 +93,13 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
 def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes) -> web.Application:
     """The application of the control socket."""
     app = web.Application(middlewares=[_guarded], client_max_size=_LARGEST_BODY)
-    for routes in (sessions, events, status):
+    for routes in (
+        sessions,
+        events,
+        status,
+        ReachRoutes(sessions.desk),
+        CheckRoutes(sessions.desk),
+        ClusterRoutes(sessions.desk),
+    ):
         routes.add_to(app.router)
     return app

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sessiond.api.gateway_door import Door
 from sessiond.api.service import Desk
 from sessiond.core.session import Session, State
-from sessiond.core.status import describe
 from sessiond.runtime.listener import HOST
 from sessiond.runtime.standing import StandingWork
 
@@ -28,11 +27,11 @@ class SessionDoors:
         session = self._session(open_port)
         if session is None:
             return None
-        status = describe(session, self._desk.clock.now())
+        status = self._desk.status(session)
         # One that has answered before is tried, even while its probe is in doubt: it may well answer. But never while
         # the session's own port is not ours: behind it somebody else's program would get the requests, tokens and all.
         ready = session.state in _ANSWERING or (session.state is State.TUNNEL and session.ready_at is not None)
-        ready = ready and self._standing.holds_port(session.id)
+        ready = ready and self._standing.holds_port(session.id) and self._desk.clusters.watching(session)
         return Door(
             open_port=open_port,
             session_id=session.id,

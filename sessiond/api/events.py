@@ -10,13 +10,13 @@ from aiohttp import web
 
 from sessiond.api import wire
 from sessiond.api.service import Desk
-from sessiond.api.views import event_view
+from sessiond.api.views import event_view, link_event
 from sessiond.core.errors import SpecError
 from sessiond.core.events import Event, JobFound, JobPending, JobRunning, Submitted
 from sessiond.core.ids import SessionId
 from sessiond.core.machine import Record
 from sessiond.core.session import Session
-from sessiond.runtime.bus import Bus
+from sessiond.runtime.bus import Bus, LinkChanged
 from sessiond.store.store import Store, StoredRecord
 
 _PAGE = 500
@@ -63,7 +63,8 @@ class EventRoutes:
         router.add_get("/v1/events", self.stream)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """One JSON line a transition: those after ``since`` (none asked for: only what comes), then live.
+        """One JSON line a transition: those after ``since`` (none asked for: only what comes), then live, with the
+        changes of links between them.
 
         An empty line every twenty seconds shows that the stream lives. A watcher that lags is cut off and resumes
         with ``since`` set to the last ``seq`` it saw.
@@ -86,7 +87,9 @@ class EventRoutes:
                     continue
                 except anyio.EndOfStream:
                     break
-                if last is None or published.seq > last:
+                if isinstance(published, LinkChanged):
+                    await response.write(_line(link_event(published, seq=self._store.last_seq())))
+                elif last is None or published.seq > last:
                     facts = Facts.of(published.session)
                     await response.write(_line(self._view(published.seq, published.record, facts)))
         await response.write_eof()

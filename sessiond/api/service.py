@@ -9,9 +9,12 @@ from sessiond.api import wire
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.views import rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
+from sessiond.config.model import ClusterConfig
 from sessiond.core.errors import Conflict, NotFound, printable
+from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
 from sessiond.core.spec import Prefix
+from sessiond.core.status import Status, describe
 from sessiond.render.url import landing
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.cluster import Clusters
@@ -33,6 +36,8 @@ class Desk:
     gateway: str | None
     started: float
     warnings: tuple[str, ...] = ()
+    settings: Callable[[ClusterName], ClusterConfig | None] = lambda _name: None
+    """A cluster's part of the configuration as it is now; None where there is none."""
     to_services: int = 0
     """Bytes that the gateway has carried to services since the daemon began."""
     from_services: int = 0
@@ -82,14 +87,26 @@ class Desk:
     def view(self, session: Session) -> wire.Session:
         """A session as the API shows it."""
         cluster = self.clusters.by_name.get(session.spec.cluster)
-        observed = cluster.poller.observed_at if cluster is not None and session.live else None
+        observed = cluster.observed_at(session) if cluster is not None and session.live else None
         return session_view(
-            session, now=self.clock.now(), url=self.url(session), link=self.link(), observed_at=observed
+            session,
+            now=self.clock.now(),
+            url=self.url(session),
+            way=self.clusters.link(session),
+            link=self.link(session),
+            observed_at=observed,
         )
 
-    def link(self) -> wire.Link:
-        """The connection to this machine, which is always up."""
-        return {"state": "up", "since": rfc3339(self.started)}
+    def status(self, session: Session) -> Status:
+        """A session in words, its cluster's link included."""
+        return describe(session, self.clock.now(), self.clusters.link(session))
+
+    def link(self, session: Session) -> wire.Link:
+        """The connection to a session's cluster; to this machine it is always up."""
+        link = self.clusters.link(session)
+        if link is None:
+            return {"state": "up", "since": rfc3339(self.started)}
+        return {"state": link.state.value, "since": rfc3339(link.since)}
 
     def names(self) -> frozenset[str]:
         """The names that live sessions have."""

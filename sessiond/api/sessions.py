@@ -17,14 +17,19 @@ from sessiond.core.errors import Conflict, RemoteError, SpecError
 from sessiond.core.events import StopRequested
 from sessiond.core.ids import SessionId
 from sessiond.core.session import Outcome, Session, State
-from sessiond.core.status import describe
+from sessiond.core.table import WANTS, Want
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.launch import Request
 from sessiond.store.store import Store
 
 _LOG_CHUNK = 256 * 1024
 _FOLLOW_EVERY_S = 0.5
+_FOLLOW_THERE_EVERY_S = 3.0
+"""Over a connection each look is a command on the cluster."""
 _SETTLE_S = 20.0
+_FRESH_S = 20.0
+"""How long a list waits for clusters to be looked at; one that cannot be is listed as it was last seen."""
+_FRESH_LOOK_S = 0.1
 _STORY_LOG_LINES = 20
 _BAD_ENDS = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
 
@@ -70,7 +75,7 @@ class SessionRoutes:
         folders: Folders,
         settled: Callable[[SessionId], Awaitable[None]],
     ) -> None:
-        self._desk = desk
+        self.desk = desk
         self._starter = starter
         self._store = store
         self._folders = folders
@@ -88,16 +93,32 @@ class SessionRoutes:
         router.add_get("/v1/sessions/{name}/story", self.story)
 
     async def list_all(self, request: web.Request) -> web.Response:
-        """Live sessions, oldest first; with ``?all=1`` ended ones too."""
+        """Live sessions, oldest first; with ``?all=1`` ended ones too, with ``?fresh=1`` as their clusters see them
+        now."""
         everything = request.query.get("all", "") in ("1", "true")
-        chosen = [s for s in self._desk.engine.sessions.values() if everything or s.live]
-        return web.json_response([self._desk.view(s) for s in sorted(chosen, key=lambda s: s.created)])
+        if request.query.get("fresh", "") in ("1", "true"):
+            await self._look_afresh()
+        chosen = [s for s in self.desk.engine.sessions.values() if everything or s.live]
+        return web.json_response([self.desk.view(s) for s in sorted(chosen, key=lambda s: s.created)])
+
+    async def _look_afresh(self) -> None:
+        """Have every cluster with live sessions looked at as soon as its floor allows, and wait for that, not long."""
+        asked_at = self.desk.clock.now()
+        wanting = [s for s in self.desk.engine.live() if s.job is not None and Want.POLL in WANTS[s.state]]
+        unseen = [(cluster, s) for s in wanting if (cluster := self.desk.clusters.by_name.get(s.spec.cluster))]
+        for cluster, session in unseen:
+            cluster.poke(session)
+        with anyio.move_on_after(_FRESH_S):
+            while unseen:
+                await self.desk.clock.sleep(_FRESH_LOOK_S)
+                unseen = [(c, s) for c, s in unseen if c.reachable and (c.observed_at(s) or 0.0) < asked_at]
+            await self.desk.clock.sleep(_FRESH_LOOK_S)  # what was seen is told to the engine, which takes it up soon
 
     async def start(self, request: web.Request) -> web.Response:
         """Start a session: 201 with it as it is at once, in state render."""
         body = msgspec.json.decode(await request.read(), type=StartBody)
         session = await self._starter.start(body.request())
-        return web.json_response(self._desk.view(session), status=201)
+        return web.json_response(self.desk.view(session), status=201)
 
     async def plan(self, request: web.Request) -> web.Response:
         """What a start would do."""
@@ -106,7 +127,7 @@ class SessionRoutes:
 
     async def show(self, request: web.Request) -> web.Response:
         """One session."""
-        return web.json_response(self._desk.view(self._named(request)))
+        return web.json_response(self.desk.view(self._named(request)))
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop a session; answers at once, 202. Stopping what has ended changes nothing."""
@@ -114,8 +135,8 @@ class SessionRoutes:
         body = msgspec.json.decode(raw, type=StopBody) if raw else StopBody()
         session = self._named(request)
         if session.live:
-            session = await self._desk.engine.ask(session.id, StopRequested(force=body.force))
-        return web.json_response(self._desk.view(session), status=202)
+            session = await self.desk.engine.ask(session.id, StopRequested(force=body.force))
+        return web.json_response(self.desk.view(session), status=202)
 
     async def remove(self, request: web.Request) -> web.Response:
         """Forget an ended session: its history, its folder here, its folder where it ran."""
@@ -126,12 +147,12 @@ class SessionRoutes:
         with anyio.move_on_after(_SETTLE_S):
             await self._settled(session.id)
         try:
-            await self._desk.clusters.of(session).performer.forget(session)
+            await self.desk.clusters.of(session).performer.forget(session)
         except RemoteError as error:
             raise Conflict(
                 f"the folder of {session.name} could not be removed: {error.message}", hint=error.hint
             ) from error
-        await self._desk.engine.remove(session.id)
+        await self.desk.engine.remove(session.id)
         await asyncio.to_thread(self._folders.remove, session.id)
         return web.Response(status=204)
 
@@ -144,9 +165,9 @@ class SessionRoutes:
             text = (await self._tail(session)).decode(errors="replace")
             log = masked(text, session).splitlines()[-_STORY_LOG_LINES:]
         answer: wire.Story = {
-            "session": self._desk.view(session),
+            "session": self.desk.view(session),
             "lines": [story_line(stored.record) for stored in records],
-            "next": describe(session, self._desk.clock.now()).next,
+            "next": self.desk.status(session).next,
             "log": log,
         }
         return web.json_response(answer)
@@ -181,22 +202,26 @@ class SessionRoutes:
             elif over or not follow:
                 return
             else:
-                await self._desk.clock.sleep(_FOLLOW_EVERY_S)
+                await self.desk.clock.sleep(self._follow_every_s(session))
+
+    def _follow_every_s(self, session: Session) -> float:
+        cluster = self.desk.clusters.by_name.get(session.spec.cluster)
+        return _FOLLOW_EVERY_S if cluster is not None and cluster.keeper is None else _FOLLOW_THERE_EVERY_S
 
     def _is_live(self, session: Session) -> bool:
-        found = self._desk.engine.sessions.get(session.id)
+        found = self.desk.engine.sessions.get(session.id)
         return found is not None and found.live
 
     async def _read(self, session: Session, offset: int, limit: int) -> bytes:
         try:
-            return await self._desk.clusters.of(session).transport.read(_log_path(session), offset, limit)
+            return await self.desk.clusters.of(session).transport.read(_log_path(session), offset, limit)
         except RemoteError:
             return b""
 
     async def _size(self, session: Session) -> int:
         """Where the log ends now; 0 where that cannot be asked."""
         try:
-            return await self._desk.clusters.of(session).transport.size(_log_path(session))
+            return await self.desk.clusters.of(session).transport.size(_log_path(session))
         except RemoteError:
             return 0
 
@@ -205,7 +230,7 @@ class SessionRoutes:
         return await self._read(session, -limit, limit) or self._folders.log_tail(session.id)[-limit:]
 
     def _named(self, request: web.Request) -> Session:
-        return self._desk.resolve(request.match_info["name"])
+        return self.desk.resolve(request.match_info["name"])
 
 
 def _log_path(session: Session) -> str:

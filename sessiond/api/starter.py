@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sessiond.api import wire
 from sessiond.api.service import Desk
-from sessiond.core.errors import RemoteError, SessiondError, SpecError
+from sessiond.core.errors import Refused, RemoteError, SessiondError, SpecError
 from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
 from sessiond.remote.transport import Transport
@@ -17,7 +17,6 @@ from sessiond.render.url import landing, read_urlend, url_command
 from sessiond.runtime.launch import Place, Request, new_session
 from sessiond.runtime.listener import Listener, reserve
 from sessiond.runtime.standing import StandingWork
-from sessiond.schedulers.dialect import Dialect
 from sessiond.store.store import Store
 
 _MASK = "***"
@@ -32,19 +31,17 @@ class Starter:
         store: Store,
         standing: StandingWork,
         here: Transport,
-        dialects: Mapping[ClusterName, Dialect],
         lib: Mapping[str, bytes],
         ports: tuple[int, int],
-        place: Callable[[], Place],
+        places: Callable[[], Mapping[ClusterName, Place]],
     ) -> None:
         self._desk = desk
         self._store = store
         self._standing = standing
         self._here = here
-        self._dialects = dialects
         self._lib = lib
         self._ports = ports
-        self._place = place
+        self._places = places
 
     async def start(self, request: Request) -> Session:
         """Begin a session. Nothing is left behind where it is refused."""
@@ -53,7 +50,7 @@ class Starter:
         try:
             session = self._resolved(request, number=self._store.next_number(), port=listener.port)
             session = await self._with_url(session)
-            bundle(session, self._lib)  # what cannot be rendered is refused now, not later
+            self._files(session)  # what cannot be rendered is refused now, not later
             self._standing.hand_over(listener)
             return await self._desk.engine.create(session)
         except BaseException:
@@ -68,10 +65,10 @@ class Starter:
             session = await self._with_url(self._resolved(request, number=0, port=listener.port))
         finally:
             listener.close()
-        dialect = self._dialects[session.spec.cluster]
+        dialect = self._desk.clusters.of(session).performer.dialect(session)
         files = {
             path: masked(content.decode(errors="replace"), session)
-            for path, content in bundle(session, self._lib).items()
+            for path, content in self._files(session).items()
             if not path.startswith("service/")
         }
         url = self._desk.address(session)
@@ -82,15 +79,29 @@ class Starter:
             "folder": session.spec.jobdir,
             "files": files,
             "submit": " ".join(dialect.submit(session, 1).argv),
+            "scheduler": await self._rehearsed(session),
             "ports": {"openPort": str(session.open_port), "servicePort": _service_port(session)},
             "url": masked(url, session),
         }
+
+    def _files(self, session: Session) -> Mapping[str, bytes]:
+        """Everything that would lie in the session's folder. Raises SpecError."""
+        dialect = self._desk.clusters.of(session).performer.dialect(session)
+        return dialect.files(session, bundle(session, self._lib))
+
+    async def _rehearsed(self, session: Session) -> str:
+        try:
+            return await self._desk.clusters.of(session).performer.rehearse(session)
+        except RemoteError as error:
+            return f"not asked: {error.message}"
+        except Refused as error:
+            return f"it would refuse this: {error.message}"
 
     def _resolved(self, request: Request, *, number: int, port: int) -> Session:
         return new_session(
             request,
             self._desk.catalogue(),
-            self._place(),
+            self._places(),
             now=self._desk.clock.now(),
             number=number,
             open_port=port,

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from sessiond import __version__
 from sessiond.api import wire
+from sessiond.api.clusters import cluster_view
 from sessiond.api.service import Desk
 from sessiond.api.views import rfc3339
 from sessiond.config.catalogue import Entry
@@ -39,7 +40,6 @@ class StatusRoutes:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the routes."""
         router.add_get("/v1/status", self.status)
-        router.add_get("/v1/clusters", self.clusters)
         router.add_get("/v1/services", self.services)
         router.add_get("/v1/services/{name}", self.service)
         router.add_post("/v1/reload", self.reload)
@@ -63,25 +63,8 @@ class StatusRoutes:
         }
         return web.json_response(answer)
 
-    async def clusters(self, _request: web.Request) -> web.Response:
-        """Where sessions can run."""
-        return web.json_response(self._clusters())
-
     def _clusters(self) -> list[wire.Cluster]:
-        now = self._desk.clock.now()
-        return [
-            {
-                "name": cluster.name,
-                "scheduler": cluster.scheduler,
-                "host": cluster.host,
-                "link": self._desk.link(),
-                "observed_age_s": None
-                if cluster.poller.observed_at is None
-                else round(max(0.0, now - cluster.poller.observed_at), 3),
-                "commands": cluster.performer.commands + cluster.poller.looks,
-            }
-            for cluster in self._desk.clusters.by_name.values()
-        ]
+        return [cluster_view(cluster, self._desk) for cluster in self._desk.clusters.by_name.values()]
 
     async def services(self, _request: web.Request) -> web.Response:
         """What can be started, and what cannot and why."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sessiond.api import wire
+from sessiond.core.link import Link
 from sessiond.core.machine import Record
 from sessiond.core.session import Problem, Session
-from sessiond.core.status import describe
+from sessiond.core.status import describe, describe_link
 from sessiond.core.story import problem_of, tell
+from sessiond.runtime.bus import LinkChanged
 
 
 def rfc3339(seconds: float) -> str:
@@ -29,11 +31,12 @@ def problem_view(problem: Problem | None) -> wire.Problem | None:
 
 
 def session_view(
-    session: Session, *, now: float, url: str | None, link: wire.Link, observed_at: float | None
+    session: Session, *, now: float, url: str | None, way: Link | None, link: wire.Link, observed_at: float | None
 ) -> wire.Session:
-    """Everything about a session that may be shown: no secrets but the one in its own URL."""
+    """Everything about a session that may be shown: no secrets but the one in its own URL. ``way`` is the connection to
+    its cluster, None where none is needed."""
     job = session.job
-    status = describe(session, now)
+    status = describe(session, now, way)
     return {
         "id": session.id,
         "name": session.name,
@@ -50,7 +53,8 @@ def session_view(
         "since": rfc3339(session.since),
         "url": url,
         "open_port": session.open_port,
-        "service_port": session.endpoint.port if session.endpoint is not None else None,
+        "service_port": session.endpoint.port or None if session.endpoint is not None else None,
+        "service_path": session.endpoint.path or None if session.endpoint is not None else None,
         "node": ",".join(job.nodes) or None if job is not None else None,
         "job_id": job.id if job is not None else None,
         "job_phase": job.phase.value if job is not None else None,
@@ -83,6 +87,26 @@ def event_view(seq: int, record: Record, *, name: str, cluster: str, job: str | 
         "node": node,
         "problem": problem_view(problem_of(record.event)),
         "text": tell(record.event, record.before, record.after),
+    }
+
+
+def link_event(change: LinkChanged, *, seq: int) -> wire.Event:
+    """A change of a cluster's link among the events; ``seq`` is the newest transition's."""
+    problem = change.link.problem
+    return {
+        "seq": seq,
+        "at": rfc3339(change.at),
+        "event": "Link",
+        "session": "",
+        "name": "",
+        "cluster": change.link.name,
+        "from_state": change.before.value,
+        "to_state": change.link.state.value,
+        "actions": [],
+        "job": None,
+        "node": None,
+        "problem": problem_view(problem),
+        "text": describe_link(change.link, change.at).phrase,
     }
 
 

@@ -14,12 +14,15 @@ EXIT_STATUS: Final[dict[str, int]] = {
     "bad-request": 2,
     "not-found": 3,
     "needs-login": 4,
+    "auth-denied": 4,
+    "host-key": 4,
     "no-daemon": 5,
     "refused": 6,
     "conflict": 6,
     "too-many": 6,
     "config": 6,
     "bad-service": 6,
+    "unreachable": 1,
     "state-full": 75,
     "busy": 75,
 }
@@ -60,6 +63,7 @@ class Session(TypedDict):
 
     ``phrase`` is the state in words, ``next`` what happens or what to do next (may be empty),
     ``severity`` one of ok, busy, attention, error. ``url`` opens the session in a browser.
+    The service listens on ``service_port`` of its host, or on the Unix socket ``service_path`` there.
     """
 
     id: str
@@ -78,6 +82,7 @@ class Session(TypedDict):
     url: str | None
     open_port: int
     service_port: int | None
+    service_path: str | None
     node: str | None
     job_id: str | None
     job_phase: str | None
@@ -114,8 +119,55 @@ class StopRequest(TypedDict, total=False):
     force: bool
 
 
+class ExtendRequest(TypedDict):
+    """The body of ``POST /v1/sessions/{name}/extend``: a length of time such as ``+30m`` or ``+01:30:00``."""
+
+    by: str
+
+
+class Extended(TypedDict):
+    """What the scheduler granted, in words, and the session as it was known then."""
+
+    text: str
+    session: Session
+
+
+class SshAccess(TypedDict):
+    """What a program needs to log in where a session runs.
+
+    ``host``, ``port``, ``user``, ``identity_files`` and ``known_hosts`` are the configuration's for its cluster's login
+    node, null or empty where it says nothing, or for this machine. ``node`` is the compute node, null where the session
+    runs on the login node itself; ``host_keys`` are that node's, each ``TYPE BASE64``, as the session found them there.
+    """
+
+    id: str
+    name: str
+    cluster: str
+    mode: str
+    host: str | None
+    port: int | None
+    user: str | None
+    node: str | None
+    identity_files: list[str]
+    known_hosts: str | None
+    host_keys: list[str]
+    folder: str
+
+
+class Check(TypedDict):
+    """One thing that was looked at on a cluster, what was found, and what to do about it (may be empty)."""
+
+    what: str
+    ok: Literal["ok", "warn", "bad"]
+    finding: str
+    remedy: str
+
+
 class Plan(TypedDict):
-    """What would be done: rendered files by their path in the session's folder, the command that submits, the ports."""
+    """What would be done: rendered files by their path in the session's folder, the command that submits, the ports.
+
+    ``scheduler`` is what the scheduler says to it, which submits nothing; empty where there is none.
+    """
 
     service: str
     cluster: str
@@ -123,12 +175,16 @@ class Plan(TypedDict):
     folder: str
     files: dict[str, str]
     submit: str
+    scheduler: str
     ports: dict[str, str]
     url: str
 
 
 class Event(TypedDict):
-    """One line of ``GET /v1/events``: one transition of one session. ``text`` says it in words."""
+    """One line of ``GET /v1/events``: one transition of one session. ``text`` says it in words.
+
+    Where ``event`` is ``Link`` it is about a cluster's link, and ``session`` and ``name`` are empty.
+    """
 
     seq: int
     at: str
@@ -186,15 +242,66 @@ class Service(TypedDict):
     problems: list[str]
 
 
+class ClusterLink(TypedDict):
+    """The connection to a cluster, with everything that is known about it.
+
+    ``attempts`` counts the times its login node was called. ``phrase``, ``next`` and ``severity`` are as a session's.
+    """
+
+    state: str
+    since: str | None
+    attempts: int
+    phrase: str
+    next: str
+    severity: Literal["ok", "busy", "attention", "error"]
+    problem: Problem | None
+
+
 class Cluster(TypedDict):
-    """A place where sessions can run."""
+    """A place where sessions can run. ``commands`` counts what was run there, the ``looks`` at its scheduler included.
+
+    Both since the daemon began.
+    """
 
     name: str
     scheduler: str
     host: str
-    link: Link
+    link: ClusterLink
     observed_age_s: float | None
+    looks: int
     commands: int
+
+
+class LoginQuestion(TypedDict):
+    """One line to be answered; with ``echo`` the answer may be seen while it is typed."""
+
+    text: str
+    echo: bool
+
+
+class _LoginKind(TypedDict):
+    kind: Literal["prompt", "up", "failed"]
+
+
+class LoginEvent(_LoginKind, total=False):
+    """One line of ``POST /v1/clusters/{name}/login``; the last is ``up`` or ``failed``.
+
+    A ``prompt`` has ``id`` (where its answers go), ``title``, ``instructions``, ``questions`` and ``expires_in_s``, the
+    seconds that are left for the whole login; one without questions is to be read only. ``failed`` has ``problem``.
+    """
+
+    id: str
+    title: str
+    instructions: str
+    questions: list[LoginQuestion]
+    expires_in_s: float
+    problem: Problem
+
+
+class LoginAnswers(TypedDict):
+    """The body of ``POST /v1/clusters/{name}/login/{id}``: one answer a question, in their order."""
+
+    answers: list[str]
 
 
 class Status(TypedDict):

@@ -12,7 +12,7 @@ import click
 from sessiond import __version__, paths
 from sessiond.cli.launch import connect
 from sessiond.cli.open import can_open
-from sessiond.cli.options import json_option
+from sessiond.cli.options import complete_clusters, json_option
 from sessiond.cli.output import paint, safe, say, say_json
 from sessiond.client import ClientError
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _SCARCE: Final = 256 << 20
 """Free bytes below which a person should know; a full disk ends the recording of sessions."""
 _FULL: Final = 16 << 20
+
+_CLUSTER_S: Final = 600.0
+"""How long the check of a cluster may take: each part of it has an end of its own."""
 
 _LOOKS: Final = {"ok": "ok", "note": "dim", "warning": "attention", "wrong": "error"}
 
@@ -43,10 +46,11 @@ class Finding(NamedTuple):
 
 
 @click.command()
+@click.argument("cluster", required=False, shell_complete=complete_clusters)
 @json_option
-def command(as_json: bool) -> int:
-    """Check everything that can be wrong, and say the remedy. Status 1 where something is."""
-    found = [finding for check in CHECKS for finding in check()]
+def command(cluster: str | None, as_json: bool) -> int:
+    """Check everything that can be wrong here, or with one CLUSTER, and say the remedy. Status 1 where something is."""
+    found = [finding for check in CHECKS for finding in check()] if cluster is None else of_cluster(cluster)
     if as_json:
         say_json([finding._asdict() for finding in found])
     else:
@@ -80,6 +84,29 @@ def daemon() -> Iterator[Finding]:
         )
     for warning in status["warnings"]:
         yield Finding("daemon", "warning", warning)
+
+
+def of_cluster(name: str) -> list[Finding]:
+    """Everything that the daemon finds on a cluster. Raises ClientError where there is no such cluster."""
+    states = {"ok": "ok", "warn": "warning", "bad": "wrong"}
+    found = connect(timeout_s=_CLUSTER_S).check(name)
+    return [Finding(one["what"], states[one["ok"]], one["finding"], one["remedy"]) for one in found]
+
+
+def clusters() -> Iterator[Finding]:
+    """The state of each cluster's connection; none is made for that."""
+    try:
+        found = connect(start=False, timeout_s=10).clusters()
+    except ClientError:
+        return  # the daemon's own line says it
+    states = {"ok": "ok", "busy": "note", "attention": "warning", "error": "wrong"}
+    for one in found:
+        if one["name"] != "local":
+            link = one["link"]
+            text = f"cluster {one['name']}: {link['phrase']} ({one['host']})"
+            more = f"`sessionctl doctor {one['name']}` checks all of it"
+            remedy = link["next"] if link["severity"] in ("attention", "error") else ""
+            yield Finding("cluster", states[link["severity"]], text, "; ".join(filter(None, (remedy, more))))
 
 
 def control_socket() -> Iterator[Finding]:
@@ -185,6 +212,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (
     configuration,
     systemd,
     browser,
+    clusters,
 )
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from sessiond.cli.output import columns, cut, is_terminal, paint, safe, say, span
+from sessiond.cli.output import columns, cut, expected, is_terminal, paint, safe, say, span
 from sessiond.client import ClientError
 
 if TYPE_CHECKING:
@@ -160,9 +160,11 @@ class Plain(View):
 
     def show(self, session: Session) -> None:
         phrase = session["phrase"]
-        if self._said.get(session["id"]) != phrase:
-            self._said[session["id"]] = phrase
-            say(f"{safe(session['name'])}: {safe(phrase)}", err=True)
+        start = expected(session["expected_start"], relative=False) if session["state"] == "wait-for-node" else ""
+        # How long it is until then changes by itself; the time of day does not.
+        if self._said.get(session["id"]) != phrase + start:
+            self._said[session["id"]] = phrase + start
+            say(f"{safe(session['name'])}: {safe(phrase)}{start}", err=True)
 
 
 class Live(View):
@@ -193,7 +195,8 @@ class Live(View):
         if now - self._read_at >= _LOOK_S:
             self._read_at = now
             self._read_log(self._session["id"])
-        text = f"{safe(self._session['name'])}: {safe(self._session['phrase'])} · {span(now - self._began)}"
+        start = expected(self._session["expected_start"]) if self._session["state"] == "wait-for-node" else ""
+        text = f"{safe(self._session['name'])}: {safe(self._session['phrase'])}{start} · {span(now - self._began)}"
         room = (columns(sys.stderr) or 80) - 3
         text = cut(text, room)
         line = self._line.get(self._session["id"], "")

@@ -20,10 +20,11 @@ _STATE, _URL = _HEAD.index("STATE"), _HEAD.index("URL")
 
 @click.command()
 @click.option("--all", "-a", "ended_too", is_flag=True, help="Also those that have ended.")
+@click.option("--fresh", is_flag=True, help="Have their clusters looked at first.")
 @json_option
-def command(ended_too: bool, as_json: bool) -> int:
+def command(ended_too: bool, fresh: bool, as_json: bool) -> int:
     """List sessions."""
-    sessions = connect().sessions(all=ended_too)
+    sessions = connect().sessions(all=ended_too, fresh=fresh)
     if as_json:
         say_json(sessions)
         return 0
@@ -37,7 +38,7 @@ def command(ended_too: bool, as_json: bool) -> int:
         [_row(session) for session in sessions],
         width=width,
         drop=_URL,
-        shrink={0: 16, 1: 15, 2: 8, _STATE: 24},
+        shrink={0: 16, 1: 8, 2: 13, _STATE: 22},
         look=lambda row, column: sessions[row]["severity"] if column == _STATE else "",
     )
     for line in lines:
@@ -49,12 +50,10 @@ def command(ended_too: bool, as_json: bool) -> int:
 
 def where(session: Session) -> str:
     """Where a session runs, in a word or two."""
-    place = session["node"] or session["mode"]
-    return (
-        session["cluster"]
-        if place == session["cluster"] or session["mode"] == "local"
-        else f"{session['cluster']} {place}"
-    )
+    if session["mode"] == "local" or not session["node"]:
+        return session["cluster"]
+    node, *others = session["node"].split(",")
+    return f"{session['cluster']}:{node}" + (f"+{len(others)}" if others else "")
 
 
 def _row(session: Session) -> list[str]:

@@ -35,7 +35,14 @@ VERBS: Final[dict[str, str]] = {
     "watch": "Print what happens, as it happens.",
     "stop": "Stop sessions.",
     "rm": "Forget ended sessions.",
+    "extend": "Ask the scheduler for more walltime.",
+    "ssh": "Open a shell, or run a command, where a session runs.",
+    "proxy": "Carry stdin and stdout to a port of a session's node.",
+    "ssh-config": "Print a configuration with which ssh, scp and editors reach sessions.",
     "services": "List what can be started.",
+    "clusters": "List where sessions can run, and the links there.",
+    "login": "Answer what a cluster asks, and connect to it.",
+    "logout": "Drop the link to a cluster.",
     "status": "Show the daemon in one screen.",
     "reload": "Have the daemon read its configuration again.",
     "doctor": "Check everything that can be wrong, and say the remedy.",
@@ -58,7 +65,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        found: click.Command = import_module(f"sessiond.cli.{cmd_name}").command
+        found: click.Command = import_module(f"sessiond.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -185,6 +185,22 @@ def left(text: str | None) -> str:
     return span((found - datetime.now(UTC)).total_seconds()) if found else ""
 
 
+def expected(text: str | None, *, relative: bool = True) -> str:
+    """What a line about a waiting session ends with: ``; expected to start at 14:20, in 12 min``; empty where unknown.
+
+    With ``relative`` false the time of day alone. A time that is over is not repeated: the scheduler has erred.
+    """
+    found = when(text)
+    now = datetime.now(UTC)
+    if found is None or found < now:
+        return ""
+    local, away_s = found.astimezone(), (found - now).total_seconds()
+    day = "" if local.date() == now.astimezone().date() else local.strftime("%a %d %b, ")
+    minutes = round(away_s / 60)
+    soon = f"in {minutes} min" if minutes < 120 else f"in {span(away_s)}"
+    return f"; expected to start at {day}{local.strftime('%H:%M')}" + (f", {soon}" if relative else "")
+
+
 def span(seconds: float) -> str:
     """A length of time in its two largest units."""
     whole = max(0, int(seconds))

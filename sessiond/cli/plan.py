@@ -16,7 +16,9 @@ from sessiond.cli.start import request, request_options
 @request_options
 @json_option
 def command(as_json: bool, **arguments: Any) -> int:
-    """Show what `start` would do with the same arguments; nothing is sent."""
+    """Show what `start` would do with the same arguments; nothing is submitted.
+
+    Where there is a scheduler it is asked what it would say."""
     plan = connect().plan(request(**arguments))
     if as_json:
         say_json(plan)
@@ -26,6 +28,7 @@ def command(as_json: bool, **arguments: Any) -> int:
         "where": f"{plan['cluster']} ({plan['mode']})",
         "folder": plan["folder"],
         "submit": plan["submit"],
+        **({"scheduler": plan["scheduler"]} if plan["scheduler"] else {}),
         **plan["ports"],
         "url": plan["url"],
     }

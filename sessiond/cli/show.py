@@ -35,6 +35,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
     problem = session["problem"]
     link = session["link"]
     age = session["observed_age_s"]
+    service = session["service_port"] or session["service_path"] or "not known yet"
     return [
         ("name", f"{session['name']} (number {session['number']}, id {session['id']})"),
         ("service", session["service"] + (f", workflow {session['workflow']}" if session["workflow"] else "")),
@@ -49,7 +50,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("problem", problem["message"] if problem else ""),
         ("hint", problem["hint"] if problem else ""),
         ("url", session["url"] or ""),
-        ("ports", f"open {session['open_port']}, service {session['service_port'] or 'not known yet'}"),
+        ("ports", f"open {session['open_port']}, service {service}"),
         ("job", " ".join(filter(None, (session["job_id"], session["job_phase"], session["queue_reason"])))),
         ("expected", _future(session["expected_start"])),
         ("ends by", _future(session["ends_by"])),

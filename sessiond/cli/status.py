@@ -60,4 +60,4 @@ def _about(cluster: Cluster) -> str:
     age = cluster["observed_age_s"]
     seen = f", observed {span(age)} ago" if age is not None else ""
     host = f" ({cluster['host']})" if cluster["host"] and cluster["host"] != cluster["name"] else ""
-    return f"{link['state']}{since}{seen}, {cluster['scheduler']}{host}"
+    return f"{link['phrase']}{since}{seen}, {cluster['scheduler']}{host}"

@@ -56,4 +56,4 @@ def line(event: Event) -> str:
     """An event for people: when, who, what."""
     look = "error" if event["problem"] else "ok" if event["to_state"] == "running" else ""
     text = paint(safe(event["text"] or event["event"]), look)
-    return f"{paint(clock(event['at']), 'dim')}  {paint(safe(event['name']), 'strong')}  {text}"
+    return f"{paint(clock(event['at']), 'dim')}  {paint(safe(event['name'] or event['cluster']), 'strong')}  {text}"

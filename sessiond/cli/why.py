@@ -6,7 +6,7 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option, name_argument
-from sessiond.cli.output import clock, paint, safe, say, say_json
+from sessiond.cli.output import clock, expected, paint, safe, say, say_json
 
 
 @click.command()
@@ -19,7 +19,8 @@ def command(name: str, as_json: bool) -> int:
         say_json(story)
         return 0
     session = story["session"]
-    say(f"{paint(safe(session['name']), 'strong')}: {paint(safe(session['phrase']), session['severity'])}")
+    start = expected(session["expected_start"]) if session["state"] == "wait-for-node" else ""
+    say(f"{paint(safe(session['name']), 'strong')}: {paint(safe(session['phrase']), session['severity'])}{start}")
     say()
     for line in story["lines"]:
         say(f"  {paint(clock(line['at']), 'dim')}  {safe(line['text'])}")

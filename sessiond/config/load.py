@@ -214,8 +214,8 @@ def _without_effect(config: Config, document: Document) -> list[str]:
     elif config.idle != IdleConfig():
         found.append((("idle", "warn"), "has no effect: idle sessions are not ended"))
     found += [
-        (("clusters", name), "this version starts sessions on this machine only and does not connect to clusters yet")
-        for name in config.clusters
-        if name != LOCAL
+        (("clusters", name, "scheduler"), "this version starts sessions on the login node of a PBS cluster only")
+        for name, cluster in config.clusters.items()
+        if cluster.scheduler is Scheduler.PBS
     ]
     return [f"{document.where(key)}: {text}" for key, text in found]

@@ -1,10 +1,12 @@
-"""A session in words: what is going on, what happens next or what to do, and how much it matters. Pure."""
+"""A session and its cluster's link in words: what is going on, what happens next or what to do, and how much it
+matters. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sessiond.core.link import Link, LinkState
 from sessiond.core.session import Outcome, Phase, Session, State
 from sessiond.core.spec import Mode
 
@@ -45,11 +47,13 @@ _FINE = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outco
 _RETRIES = "it is tried again by itself"
 
 
-def describe(session: Session, now: float) -> Status:
-    """The session in words, at ``now`` (UTC seconds)."""
+def describe(session: Session, now: float, link: Link | None = None) -> Status:
+    """The session in words, at ``now`` (UTC seconds). ``link`` is that of its cluster; None where none is needed."""
     if session.state is State.ENDED:
         return _ended(session)
     phrase, following, severity = _live(session, now)
+    if link is not None and link.state not in (LinkState.UP, LinkState.IDLE):
+        return _out_of_sight(session, "running" if _was_up(session) else phrase, link, now)
     if session.problem is not None and session.state is not State.RUNNING:
         return Status(
             phrase=f"{phrase}: {session.problem.message}",
@@ -86,7 +90,7 @@ def _live(session: Session, now: float) -> tuple[str, str, Severity]:
         case State.ABANDON:
             return "stopping: finding out whether a job was submitted", _RETRIES, Severity.BUSY
         case State.WAIT_FOR_NODE:
-            return _waiting(session)
+            return _waiting(session, now)
         case State.START:
             return "starting", "the job runs; its service comes next", Severity.BUSY
         case State.TUNNEL:
@@ -101,14 +105,19 @@ def _live(session: Session, now: float) -> tuple[str, str, Severity]:
             return "stopping", f"sessionctl stop --now {name} does not wait for its kill script", Severity.BUSY
 
 
-def _waiting(session: Session) -> tuple[str, str, Severity]:
+def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
     if session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER):
         return "starting", "there is no queue here: it starts at once", Severity.BUSY
     job = session.job
     if job is not None and job.phase is Phase.HELD:
         return "held in the queue", "release it on the cluster, or ask its administrators", Severity.ATTENTION
     reason = f": {job.reason}" if job is not None and job.reason else ""
-    return f"waiting for a node{reason}", "it starts when the scheduler finds room", Severity.BUSY
+    following = "it starts when the scheduler finds room"
+    if job is not None and job.expected_start is not None and job.expected_start > now:
+        following = f"the scheduler expects to start it in {_about(job.expected_start - now)}"
+    if job is not None and job.phase is Phase.CONFIGURING:
+        return "its node is being prepared", "it starts when the node is ready", Severity.BUSY
+    return f"waiting for a node{reason}", following, Severity.BUSY
 
 
 def _connecting(session: Session, now: float) -> tuple[str, str, Severity]:
@@ -121,3 +130,88 @@ def _connecting(session: Session, now: float) -> tuple[str, str, Severity]:
             Severity.ATTENTION,
         )
     return "waiting for the service to answer", "it is asked until it does", Severity.BUSY
+
+
+def _was_up(session: Session) -> bool:
+    """Whether the session ran when it was last seen: that its probe fails meanwhile is the link's doing."""
+    suspended = session.job is not None and session.job.phase is Phase.SUSPENDED
+    return session.state is State.TUNNEL and session.ready_at is not None and not suspended
+
+
+def _out_of_sight(session: Session, phrase: str, link: Link, now: float) -> Status:
+    """What a session did when it was last seen, and what its link does now. What went wrong meanwhile is the link's."""
+    name = link.name
+    match link.state:
+        case LinkState.NEEDS_LOGIN:
+            return Status(
+                phrase=f"{phrase}, but {name} needs a login",
+                next=f"waiting for you: sessionctl login {name}",
+                severity=Severity.ATTENTION,
+            )
+        case LinkState.AUTHENTICATING:
+            return Status(
+                phrase=f"{phrase}; somebody is logging in to {name}",
+                next="it goes on when the login is done",
+                severity=Severity.BUSY,
+            )
+        case LinkState.BLOCKED:
+            about = describe_link(link, now)
+            return Status(phrase=f"{phrase}, but {name}: {about.phrase}", next=about.next, severity=Severity.ERROR)
+        case _:
+            if link.down_since is None:
+                return Status(phrase=f"{phrase}; connecting to {name}", next="", severity=Severity.BUSY)
+            return Status(
+                phrase=f"{phrase}, but {name} is unreachable {_for(now - link.down_since)}",
+                next="reconnecting by itself" + ("; its job goes on meanwhile" if session.job is not None else ""),
+                severity=Severity.ATTENTION,
+            )
+
+
+def describe_link(link: Link, now: float) -> Status:
+    """The link in words, at ``now`` (UTC seconds)."""
+    problem = link.problem
+    why = f": {problem.message}" if problem is not None else ""
+    hint = problem.hint if problem is not None else ""
+    match link.state:
+        case LinkState.UP:
+            return Status(phrase="connected", next="", severity=Severity.OK)
+        case LinkState.IDLE:
+            return Status(phrase="not connected", next="it connects when it is needed", severity=Severity.OK)
+        case LinkState.NEEDS_LOGIN:
+            return Status(
+                phrase=f"needs a login{why}", next=f"sessionctl login {link.name}", severity=Severity.ATTENTION
+            )
+        case LinkState.AUTHENTICATING:
+            return Status(
+                phrase="logging in", next="answer what it asks, where you began the login", severity=Severity.BUSY
+            )
+        case LinkState.BLOCKED:
+            phrase = problem.message if problem is not None else "its host key is not the one that is known"
+            return Status(
+                phrase=phrase, next=hint or f"when it is right: sessionctl login {link.name}", severity=Severity.ERROR
+            )
+        case _:
+            if link.down_since is None:
+                return Status(phrase="connecting", next="", severity=Severity.BUSY)
+            again = "trying now" if link.retry_at is None else f"tried again by itself {_in(link.retry_at - now)}"
+            return Status(
+                phrase=f"unreachable {_for(now - link.down_since)}{why}",
+                next=f"{again}; {hint}" if hint else again,
+                severity=Severity.ATTENTION,
+            )
+
+
+def _for(seconds: float) -> str:
+    return f"for {_about(seconds)}"
+
+
+def _in(seconds: float) -> str:
+    return f"in {_about(seconds)}" if seconds >= 1 else "at once"
+
+
+def _about(seconds: float) -> str:
+    """A length of time in its largest unit."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (unit != "days" and seconds >= size):
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"

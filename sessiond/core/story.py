@@ -63,7 +63,7 @@ def tell(event: Event, before: State | None, after: State) -> str:
         case JobPending():
             return _pending(event, before)
         case JobRunning():
-            return _running(event, before)
+            return _running(event, before, after)
         case JobVanished():
             asked = "" if after is State.ENDED else "; its history is being asked"
             return f"the scheduler stopped listing the job{asked}"
@@ -73,7 +73,8 @@ def tell(event: Event, before: State | None, after: State) -> str:
             return "nobody knows what became of the job"
         case EndpointPublished(endpoint=endpoint):
             moved = "moved to" if before in (State.RUNNING, State.TUNNEL) else "will answer at"
-            return f"the service {moved} {endpoint.host} port {endpoint.port}"
+            where = f"port {endpoint.port}" if not endpoint.path else f"socket {endpoint.path}"
+            return f"the service {moved} {endpoint.host} {where}"
         case TunnelUp():
             return "the service answers"
         case Restored():
@@ -98,11 +99,15 @@ def _pending(event: JobPending, before: State | None) -> str:
     return f"the job is {'held' if held else 'waiting'}{reason}"
 
 
-def _running(event: JobRunning, before: State | None) -> str:
+def _running(event: JobRunning, before: State | None, after: State) -> str:
     where = f" on {', '.join(event.nodes)}" if event.nodes else ""
     if event.phase is Phase.SUSPENDED:
         return f"the scheduler suspended the job{where}"
-    return f"the job runs{where}" if before is not State.VERIFY else f"the job is listed again and runs{where}"
+    if before is State.VERIFY:
+        return f"the job is listed again and runs{where}"
+    if before is after and event.ends_by is not None:
+        return "the scheduler says when the job's time ends"
+    return f"the job runs{where}"
 
 
 def _end(event: JobEnded, said: str) -> str:

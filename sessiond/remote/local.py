@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
+import struct
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketStream, UNIXSocketStream
 
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import AnswerLost, NotSent, Unreadable
@@ -22,6 +24,7 @@ from sessiond.remote.peer import owner_of_listener
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """The most bytes a command may write to either of its outputs; more is no answer to anything we ask."""
 CONNECT_TIMEOUT_S = 10.0
+_QUEUE_PAUSE_S = 0.05
 
 _OURS_ALONE = frozenset({"NOTIFY_SOCKET", "SESSIOND_TAG", "SESSIOND_RUN"})
 _OURS_ALONE_PREFIXES = ("LISTEN_", "WATCHDOG_", "SESSIOND_FAILPOINT")
@@ -32,6 +35,14 @@ _REASONS = {
     errno.ENETUNREACH: "network unreachable",
     errno.ETIMEDOUT: "no answer",
 }
+_SOCKET_REASONS = {
+    errno.ENOENT: "there is no such socket",
+    errno.ENOTDIR: "there is no such socket",
+    errno.ECONNREFUSED: "nothing listens on it",
+    errno.EACCES: "permission denied",
+    errno.EPROTOTYPE: "not a stream socket",
+}
+_CREDENTIALS = struct.Struct("3i")
 
 
 def child_environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -87,11 +98,13 @@ class Local:
         return Completed(rc=child.rc, stdout=child.stdout, stderr=child.stderr, took_s=took_s)
 
     async def connect(self, endpoint: Endpoint) -> ByteStream:
-        """Open a TCP stream to ``endpoint``.
+        """Open a stream to ``endpoint``: to its Unix socket if it has one, else to its port.
 
         Raises NotSent where nothing accepts it, and where what accepts it on this machine belongs to another user
-        than us or root: a port is free for all once its service has ended.
+        than us or root: a port is free for all once its service has ended, and so is a name in /tmp.
         """
+        if endpoint.path:
+            return await _connect_unix(endpoint.path)
         where = f"{endpoint.host}:{endpoint.port}"
         if not 0 < endpoint.port < 65536:
             raise NotSent(f"{where}: not a port")
@@ -101,7 +114,7 @@ class Local:
         except TimeoutError:
             raise NotSent(f"{where} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
         except (OSError, ValueError) as error:
-            raise NotSent(f"{where}: {_reason(error)}") from error
+            raise NotSent(f"{where}: {_reason(error, _REASONS)}") from error
         trusted = False
         try:
             await self._check_listener(stream)
@@ -152,6 +165,45 @@ class Local:
             raise NotSent(f"port {port} is now held by another user's process")
 
 
+async def _connect_unix(path: str) -> UNIXSocketStream:
+    if not path.startswith("/"):
+        raise NotSent(f"{path}: not the absolute path of a socket")
+    near = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    stream: UNIXSocketStream | None = None
+    try:
+        with anyio.fail_after(CONNECT_TIMEOUT_S):
+            await _enter(near, path)
+            _check_owner(near, path)
+            stream = await UNIXSocketStream.from_socket(near)
+    except TimeoutError:
+        raise NotSent(f"{path} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
+    except (OSError, ValueError) as error:
+        raise NotSent(f"{path}: {_reason(error, _SOCKET_REASONS)}") from error
+    finally:
+        if stream is None:
+            near.close()
+    return stream
+
+
+async def _enter(near: socket.socket, path: str) -> None:
+    """Connect, which never takes time: a listener whose queue is full says so at once (unix(7)), and nothing tells when
+    it has room again; waiting for the socket to become writable, as for TCP, would only keep the processor busy."""
+    while True:
+        try:
+            near.connect(path)
+        except BlockingIOError:
+            await anyio.sleep(_QUEUE_PAUSE_S)
+        else:
+            return
+
+
+def _check_owner(near: socket.socket, path: str) -> None:
+    """Raise NotSent unless whoever began to listen there was us or root, by the kernel's word (unix(7))."""
+    _pid, uid, _gid = _CREDENTIALS.unpack(near.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    if uid not in (os.geteuid(), _ROOT):
+        raise NotSent(f"the socket {path} is held by another user's process")
+
+
 def _address(raw: object) -> tuple[str, int]:
     match raw:
         case (str(host), int(port)):
@@ -160,14 +212,14 @@ def _address(raw: object) -> tuple[str, int]:
             raise NotSent("the connection was closed at once")
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, words: Mapping[int, str]) -> str:
     """The kernel's or the resolver's own word for why nothing accepted: anyio keeps it in the cause."""
     cause = error.__cause__
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
     found = cause if isinstance(cause, OSError) else error
     if isinstance(found, OSError):
-        return _REASONS.get(found.errno or 0) or found.strerror or str(found)
+        return words.get(found.errno or 0) or found.strerror or str(found)
     return "not an address"
 
 

@@ -9,7 +9,7 @@ from sessiond.core.errors import SpecError
 from sessiond.core.session import Session
 from sessiond.core.spec import Mode
 from sessiond.render.inputs import inputs_sh, secrets_sh
-from sessiond.render.quote import word
+from sessiond.render.quote import path, word
 
 START = "start-template.sh"
 KILL = "kill-template.sh"
@@ -34,10 +34,10 @@ def bundle(session: Session, lib: Mapping[str, bytes]) -> Mapping[str, bytes]:
     }
     files |= {f"lib/{name}": content for name, content in lib.items() if name != NOTIFY}
     for file in session.spec.service.files:
-        path = PurePosixPath(file.path)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
+        place = PurePosixPath(file.path)
+        if place.is_absolute() or ".." in place.parts or not place.parts:
             raise SpecError(f"service {session.spec.service.name}: {file.path!r} lies outside its folder")
-        files[f"service/{path}"] = file.content
+        files[f"service/{place}"] = file.content
     return files
 
 
@@ -47,18 +47,19 @@ def session_sh(session: Session) -> bytes:
     template = spec.service.file(START)
     if template is None:
         raise SpecError(f"service {spec.service.name} has no {START}", hint="every service folder needs one")
-    host = "127.0.0.1" if spec.mode in (Mode.LOCAL, Mode.CONTROLLER) else "$(hostname)"
+    # What Slurm calls the node is what the login node can resolve; a node's own idea of its name may not be.
+    host = "127.0.0.1" if spec.mode in (Mode.LOCAL, Mode.CONTROLLER) else '"${SLURMD_NODENAME:-$(hostname)}"'
     tag = word(session.tag)
     return (
         "#!/bin/bash\n"
-        f"export SESSIOND_JOBDIR={word(spec.jobdir)}\n"
+        f"export SESSIOND_JOBDIR={path(spec.jobdir)}\n"
         "# The mark must be in the environment the process began with: that is where it is looked for.\n"
         f'[ "${{SESSIOND_TAG-}}" = {tag} ] || SESSIOND_TAG={tag} exec bash "$SESSIOND_JOBDIR/session.sh"\n'
         "# The watcher comes back from this line in a shell of the service's own, where the rest runs.\n"
         '. "$SESSIOND_JOBDIR/lib/watch.sh" || exit 1\n'
         '. "$SESSIOND_JOBDIR/inputs.sh" || exit 1\n'
         '. "$SESSIOND_JOBDIR/secrets.sh" || exit 1\n'
-        f"export SESSIOND_HOST={host}\n"
+        f"export SESSIOND_HOST={host} SESSIOND_LISTEN={spec.listen}\n"
         "# What this cluster needs before every script.\n"
         f"{_lines(spec.setup)}"
         "# Working directory, helper functions, the service's port, and word of where it will listen.\n"
@@ -73,7 +74,7 @@ def kill_sh(session: Session) -> bytes:
 
     What it leaves running bears the session's mark, so that it is ended with the session.
     """
-    jobdir = word(session.spec.jobdir)
+    jobdir = path(session.spec.jobdir)
     template = session.spec.service.file(KILL)
     head = (
         f"#!/bin/bash\nunset SESSIOND_RUN\ncd {jobdir} || exit 1\n. ./inputs.sh || exit 1\n. ./secrets.sh || exit 1\n"

@@ -9,7 +9,7 @@ from posixpath import dirname
 from sessiond.core.errors import SpecError
 from sessiond.core.session import Session
 from sessiond.core.spec import Mode
-from sessiond.render.quote import word
+from sessiond.render.quote import path, word
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -75,7 +75,7 @@ def variables(session: Session) -> dict[str, str]:
 
 def inputs_sh(session: Session) -> bytes:
     """The file that exports `variables`. Raises SpecError for a name or value no shell variable can have."""
-    return _exports(variables(session))
+    return _exports(variables(session), paths=_PATHS)
 
 
 def secrets_sh(session: Session) -> bytes:
@@ -88,10 +88,16 @@ def secrets_sh(session: Session) -> bytes:
 _SCHEDULER = {Mode.LOCAL: "CONTROLLER", Mode.CONTROLLER: "CONTROLLER", Mode.SLURM: "SLURM", Mode.PBS: "PBS"}
 
 
-def _exports(values: Mapping[str, str]) -> bytes:
+_PATHS = frozenset({"resource_workdir", "resource_jobdir", "pw_job_dir", "PW_JOB_PATH"})
+"""Ours, and paths on the execution host: they may begin with its home folder."""
+
+
+def _exports(values: Mapping[str, str], paths: frozenset[str] = frozenset()) -> bytes:
     for name in values:
         _check_shell(name)
-    return "".join(f"export {name}={word(value)}\n" for name, value in values.items()).encode()
+    return "".join(
+        f"export {name}={(path if name in paths else word)(value)}\n" for name, value in values.items()
+    ).encode()
 
 
 def _check_shell(name: str) -> None:

@@ -17,3 +17,10 @@ def word(text: str) -> str:
     except UnicodeEncodeError as error:
         raise SpecError("a value is not valid text", hint="give it in UTF-8") from error
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def path(text: str) -> str:
+    """``text`` as one shell word that is a path; ``~`` and what begins with ``~/`` is below the home folder there."""
+    if text == "~":
+        return '"$HOME"'
+    return f'"$HOME"/{word(text[2:])}' if text.startswith("~/") else word(text)

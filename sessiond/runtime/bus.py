@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from sessiond.core.link import Link, LinkState
 from sessiond.core.machine import Record
 from sessiond.core.session import Session
 
@@ -24,27 +25,37 @@ class Published:
     session: Session
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChanged:
+    """The link to a cluster went from one state to another. It is told, not kept: history is about sessions."""
+
+    at: float
+    before: LinkState
+    link: Link
+
+
 Listener = Callable[[Published], None]
+News = Published | LinkChanged
 
 
 class Bus:
-    """Tells each transition to listeners (in order, synchronously) and to watchers (streams).
+    """Tells each transition to listeners (in order, synchronously) and to watchers (streams); these hear of links, too.
 
     A watcher that falls 256 transitions behind is cut off rather than waited for; it resumes by ``since=seq``.
     """
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
-        self._watchers: set[MemoryObjectSendStream[Published]] = set()
+        self._watchers: set[MemoryObjectSendStream[News]] = set()
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` with every transition from now on. It must neither block nor raise."""
         self._listeners.append(listener)
 
     @contextmanager
-    def watch(self) -> Iterator[MemoryObjectReceiveStream[Published]]:
-        """A stream of every transition from now on; it ends when the watcher lags."""
-        send, receive = anyio.create_memory_object_stream[Published](WATCHER_LAG)
+    def watch(self) -> Iterator[MemoryObjectReceiveStream[News]]:
+        """A stream of all news from now on; it ends when the watcher lags."""
+        send, receive = anyio.create_memory_object_stream[News](WATCHER_LAG)
         self._watchers.add(send)
         try:
             with receive:
@@ -57,9 +68,16 @@ class Bus:
         """Tell everybody."""
         for listener in self._listeners:
             listener(published)
+        self._show(published)
+
+    def link_changed(self, change: LinkChanged) -> None:
+        """Tell the watchers."""
+        self._show(change)
+
+    def _show(self, news: News) -> None:
         for watcher in tuple(self._watchers):
             try:
-                watcher.send_nowait(published)
+                watcher.send_nowait(news)
             except (anyio.WouldBlock, anyio.BrokenResourceError):
                 self._watchers.discard(watcher)
                 watcher.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from anyio.abc import ByteStream
 
@@ -11,15 +12,18 @@ from sessiond.core.errors import NotSent
 from sessiond.core.events import Event
 from sessiond.core.ids import ClusterName
 from sessiond.core.lane import Ordered
+from sessiond.core.link import Link, LinkState
 from sessiond.core.pace import PollPolicy
 from sessiond.core.session import Session
+from sessiond.core.spec import Mode
 from sessiond.core.table import WANTS, Want
 from sessiond.remote.transport import Transport
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.letters import Letter
-from sessiond.runtime.perform import Performer
+from sessiond.runtime.link import LinkKeeper
+from sessiond.runtime.perform import STAGING_AT_ONCE, Performer
 from sessiond.runtime.poller import Poller
 from sessiond.schedulers.dialect import Dialect
 
@@ -33,7 +37,44 @@ class Cluster:
     host: str
     transport: Transport
     performer: Performer
-    poller: Poller
+    pollers: Mapping[Mode, Poller]
+    """One for each mode a session can have here, the usual mode first: a cluster's scheduler and its login node are
+    looked at apart, so that the one is seen while the other does not answer."""
+    keeper: LinkKeeper | None = None
+    """Who keeps the connection to it; None for this machine, which needs none."""
+
+    @property
+    def link(self) -> Link | None:
+        """The connection to it as it is now; None for this machine."""
+        return self.keeper.link if self.keeper is not None else None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether there is a way to it now."""
+        return self.keeper is None or self.keeper.up
+
+    @property
+    def poller(self) -> Poller:
+        """The poller of the usual mode."""
+        return next(iter(self.pollers.values()))
+
+    @property
+    def looks(self) -> int:
+        """How often the cluster was looked at."""
+        return sum(poller.looks for poller in self.pollers.values())
+
+    def poke(self, session: Session) -> None:
+        """Look for this session soon."""
+        found = self.pollers.get(session.spec.mode)
+        if found is not None:
+            found.poke()
+
+    def observed_at(self, session: Session | None = None) -> float | None:
+        """When (UTC seconds) the cluster, or this session on it, was last seen; None: not yet."""
+        if session is not None:
+            found = self.pollers.get(session.spec.mode)
+            return found.observed_at if found is not None else None
+        return max((at for p in self.pollers.values() if (at := p.observed_at) is not None), default=None)
 
 
 def build(
@@ -41,30 +82,52 @@ def build(
     *,
     scheduler: str,
     host: str,
-    dialect: Dialect,
+    dialects: Mapping[Mode, Dialect],
     transport: Transport,
-    policy: PollPolicy,
+    policies: Mapping[Mode, PollPolicy],
     engine: Engine,
     clock: Clock,
     folders: Folders,
     lib: Mapping[str, bytes],
+    staging_at_once: int = STAGING_AT_ONCE,
+    keeper: LinkKeeper | None = None,
 ) -> Cluster:
-    """Put a cluster's parts together."""
+    """Put a cluster's parts together. ``dialects`` and ``policies`` are by mode, the usual mode first. Where there is a
+    ``keeper``, ``transport`` leads over its connections."""
 
-    def wanting() -> list[Session]:
+    def wanting(mode: Mode) -> list[Session]:
         return [
-            s for s in engine.live() if s.spec.cluster == name and s.job is not None and Want.POLL in WANTS[s.state]
+            s
+            for s in engine.live()
+            if s.spec.cluster == name and s.spec.mode is mode and s.job is not None and Want.POLL in WANTS[s.state]
         ]
 
     tell: Callable[[Letter], Awaitable[None]] = engine.tell
-    return Cluster(
+    made = Cluster(
         name=name,
         scheduler=scheduler,
         host=host,
         transport=transport,
-        performer=Performer(dialect, transport, folders, lib),
-        poller=Poller(name, dialect, transport, policy, clock, wanting, tell),
+        performer=Performer(dialects, transport, folders, lib, staging_at_once=staging_at_once),
+        pollers={
+            mode: Poller(
+                name, dialect, transport, policies[mode], clock, partial(wanting, mode), tell, lambda: made.reachable
+            )
+            for mode, dialect in dialects.items()
+        },
+        keeper=keeper,
     )
+
+    def link_changed(link: Link) -> None:
+        """When the way there is found, everything that waited for it goes on at once."""
+        if link.state is LinkState.UP:
+            engine.hurry(name)
+            for poller in made.pollers.values():
+                poller.poke()
+
+    if keeper is not None:
+        keeper.listen(link_changed)
+    return made
 
 
 class Clusters:
@@ -93,8 +156,18 @@ class Clusters:
             raise NotSent("the service has not said yet where it listens")
         return await self.of(session).transport.connect(session.endpoint)
 
+    def link(self, session: Session) -> Link | None:
+        """The connection to a session's cluster; None where none is needed, or none configured any more."""
+        found = self.by_name.get(session.spec.cluster)
+        return found.link if found is not None else None
+
+    def watching(self, session: Session) -> bool:
+        """Whether a session's cluster can be observed now."""
+        found = self.by_name.get(session.spec.cluster)
+        return found is not None and found.reachable
+
     def poke(self, session: Session) -> None:
         """Look at a session's cluster soon."""
         found = self.by_name.get(session.spec.cluster)
         if found is not None:
-            found.poller.poke()
+            found.poke(session)

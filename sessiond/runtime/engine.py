@@ -6,7 +6,7 @@ what was under way, the states say what should be running, and `restore` needs n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -16,9 +16,21 @@ import structlog
 
 from sessiond.core import lane as lanes_rules
 from sessiond.core.actions import Submit
-from sessiond.core.errors import Bug, Conflict, NotFound, SessiondError, StateFull
+from sessiond.core.errors import (
+    AuthDenied,
+    Bug,
+    Conflict,
+    HostDown,
+    HostKeyRefused,
+    HostRefused,
+    LinkError,
+    NeedsLogin,
+    NotFound,
+    SessiondError,
+    StateFull,
+)
 from sessiond.core.events import DeadlineExpired, Event, Restored, RetryDue, SubmitUnknown
-from sessiond.core.ids import ActionId, SessionId
+from sessiond.core.ids import ActionId, ClusterName, SessionId
 from sessiond.core.lane import Lane, Ordered
 from sessiond.core.machine import Step, create, step
 from sessiond.core.observe import Absence, compare
@@ -34,6 +46,9 @@ log = structlog.get_logger(__name__)
 
 _INBOX = 1024
 _FULL_PAUSE_S = 1.0
+_LINK_CODES = frozenset(
+    kind.code for kind in (LinkError, HostDown, HostRefused, AuthDenied, NeedsLogin, HostKeyRefused)
+)
 
 
 class History(Protocol):
@@ -79,20 +94,30 @@ class _Telling:
 
 
 class Engine:
-    """Holds the live truth about all sessions. ``strict`` raises on impossible events, for tests."""
+    """Holds the live truth about all sessions. ``watching`` says whether a session's cluster can be observed now: only
+    then do its deadlines come nearer. ``strict`` raises on impossible events, for tests."""
 
-    def __init__(self, clock: Clock, history: History, bus: Bus, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        history: History,
+        bus: Bus,
+        *,
+        watching: Callable[[Session], bool] = lambda _session: True,
+        strict: bool = False,
+    ) -> None:
         self._clock = clock
         self._history = history
         self._bus = bus
         self._through: tuple[type[Exception], ...] = (Exception,) if strict else (StateFull,)
         self._blocked: StateFull | None = None
+        self._hurried: set[ClusterName] = set()
         self._sessions: dict[SessionId, Session] = {}
         self._absences: dict[SessionId, Absence] = {}
         self._send, self._receive = anyio.create_memory_object_stream[Letter](_INBOX)
         self._lanes: LaneWork
         self._standing: StandingWork
-        self.deadlines = Deadlines()
+        self.deadlines = Deadlines(watching)
         self.faults = 0
         self.handled = 0
         """Letters taken up so far, a try at one that waits for the disk included: it grows while the engine lives."""
@@ -123,6 +148,10 @@ class Engine:
     async def tell(self, letter: Letter) -> None:
         """Hand the engine a letter; waits while its inbox is full."""
         await self._send.send(letter)
+
+    def hurry(self, cluster: ClusterName) -> None:
+        """The way to a cluster was found again: what waits only because it was lost is tried with the next tick."""
+        self._hurried.add(cluster)
 
     async def _request_of(self, letter: Create | Ask | Remove) -> Session:
         if self._blocked is not None:
@@ -238,7 +267,12 @@ class Engine:
 
     def _ticked(self, observed_s: float) -> list[_Telling]:
         now = self._clock.now()
-        retries = [s.id for s in self.live() if s.retry_at is not None and s.retry_at <= now]
+        hurried, self._hurried = self._hurried, set()
+        retries = [
+            s.id
+            for s in self.live()
+            if s.retry_at is not None and (s.retry_at <= now or (s.spec.cluster in hurried and _waits_for_a_link(s)))
+        ]
         expired = self.deadlines.advance(self.live(), observed_s)
         return [_Telling(s, RetryDue()) for s in retries] + [_Telling(s, DeadlineExpired()) for s in expired]
 
@@ -321,3 +355,7 @@ class Engine:
         self._lanes.put(session.id, lane, withdrawn)
         self._standing.follow(session)
         self._bus.publish(Published(seq=seq, record=record, session=session))
+
+
+def _waits_for_a_link(session: Session) -> bool:
+    return session.problem is not None and session.problem.code in _LINK_CODES

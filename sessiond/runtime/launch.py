@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -12,12 +12,12 @@ from sessiond.config.catalogue import Catalogue, resolve
 from sessiond.core.errors import Conflict, NotFound, Refused, SpecError, printable
 from sessiond.core.ids import ClusterName, SessionId, session_id
 from sessiond.core.session import Session, State
-from sessiond.core.spec import LaunchSpec, Mode, Resources, ServiceSpec
+from sessiond.core.spec import LaunchSpec, Listen, Mode, ServiceSpec
 from sessiond.render.inputs import check_name
+from sessiond.runtime.resources import NAMES, resources
 
 LOCAL = ClusterName("local")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-_LONGEST_WALLTIME_S = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,64 +35,59 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The local cluster as configured: where session folders go, what precedes every script, default values.
+    """A cluster as configured: where session folders go, what precedes every script, default values.
 
-    ``elsewhere`` are the other clusters that the configuration names.
+    ``modes`` are those a session can have there, the usual one first. ``listen`` says for each where a service is to
+    listen.
     """
 
+    name: ClusterName
+    modes: tuple[Mode, ...]
     workdir: str
     setup: str
     defaults: Mapping[str, str]
     user: str
-    elsewhere: frozenset[str] = frozenset()
+    listen: Mapping[Mode, Listen] = field(default_factory=dict)
 
 
-def walltime_s(text: str) -> int | None:
-    """Seconds of ``[[HH:]MM:]SS``-like walltimes as schedulers write them: ``HH:MM:SS``, ``HH:MM``, or minutes.
-
-    Empty means none. Raises SpecError.
-    """
-    if not text:
-        return None
-    wrong = SpecError(f'--time: expected HH:MM:SS, such as "02:00:00", got "{text}"', hint="a bare number is minutes")
-    parts = text.split(":")
-    if len(parts) > 3 or not all(part.isascii() and part.isdigit() and len(part) <= 6 for part in parts):
-        raise wrong
-    numbers = [int(part) for part in parts]
-    if len(numbers) == 1:
-        numbers = [0, numbers[0]]
-    hours, minutes, seconds = [*numbers, 0][:3]
-    total = hours * 3600 + minutes * 60 + seconds
-    if total <= 0 or total > _LONGEST_WALLTIME_S or (len(parts) > 1 and minutes > 59) or seconds > 59:
-        raise wrong
-    return total
-
-
-def mode_of(request: Request, elsewhere: Collection[str]) -> Mode:
-    """Where the session runs. Raises NotFound, Refused or SpecError for a place that does not exist or fit the mode."""
-    if request.cluster != LOCAL and request.cluster not in elsewhere:
+def place_of(request: Request, places: Mapping[ClusterName, Place]) -> Place:
+    """The cluster that was asked for. Raises NotFound."""
+    found = places.get(ClusterName(request.cluster))
+    if found is None:
         raise NotFound(
             f"there is no cluster {printable(request.cluster)}",
-            hint=f"Clusters: {', '.join([LOCAL, *sorted(elsewhere)])}.",
+            hint=f"Clusters: {', '.join(places)}; config.toml names them.",
         )
-    if request.cluster != LOCAL:
-        raise Refused(
-            f"sessions on {request.cluster} are not possible yet: this version starts them on this machine only",
-            hint="leave out --on, or say --on local",
+    return found
+
+
+def mode_of(request: Request, place: Place) -> Mode:
+    """How the session runs there. Raises SpecError for a mode that does not exist or does not fit the cluster."""
+    if request.mode and request.mode not in list(Mode):
+        raise SpecError(
+            f'--mode: expected one of {", ".join(Mode)}, got "{printable(request.mode)}"',
+            hint=f"on {place.name} it is {_either(place.modes)}",
         )
-    try:
-        mode = Mode(request.mode or Mode.LOCAL)
-    except ValueError:
+    mode = Mode(request.mode) if request.mode else place.modes[0]
+    if mode not in place.modes:
         raise SpecError(
-            f'--mode: expected one of {", ".join(Mode)}, got "{request.mode}"', hint="on this machine it is local"
-        ) from None
-    if mode is not Mode.LOCAL:
-        raise SpecError(f"--mode {mode}: this machine has mode local only", hint="leave out --mode")
-    if request.directives:
+            f"--mode {mode}: {place.name} has mode {_either(place.modes)} only",
+            hint="leave out --mode, or choose another cluster with --on",
+        )
+    if request.directives and mode not in SCHEDULED:
         raise SpecError(
-            "--directive: mode local has no scheduler that could read directives", hint="leave it out, or use --time"
+            f"--directive: mode {mode} has no scheduler that could read directives",
+            hint="leave it out, or use --time",
         )
     return mode
+
+
+SCHEDULED = frozenset({Mode.SLURM, Mode.PBS})
+"""The modes in which a scheduler starts the session."""
+
+
+def _either(modes: Sequence[Mode]) -> str:
+    return " or ".join(modes)
 
 
 def name_for(request: Request, taken: Collection[str]) -> str:
@@ -119,34 +114,48 @@ def name_for(request: Request, taken: Collection[str]) -> str:
 
 def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: SessionId) -> LaunchSpec:
     """Resolve a request. Raises NotFound, SpecError (all problems of the values at once), Refused."""
-    mode = mode_of(request, place.elsewhere)
+    mode = mode_of(request, place)
     service: ServiceSpec = catalogue.spec(request.service)
     for key in request.settings:
         check_name(key.replace(".", "_"))
     if re.search(r"\s", place.workdir):
         raise Refused(
             f'the folder for sessions has a blank in its name: "{printable(place.workdir)}"',
-            hint="service scripts cannot cope with that; set workdir of [clusters.local] in config.toml",
+            hint=f"service scripts cannot cope with that; set workdir of [clusters.{place.name}] in config.toml",
         )
-    params, hidden = resolve(catalogue.entry(request.service), request.settings, place.defaults)
+    entry = catalogue.entry(request.service)
+    own = {param.name for param in entry.params}
+    wishes = {n: v for n, v in {**place.defaults, **request.settings}.items() if n in NAMES and n not in own}
+    if mode not in SCHEDULED:
+        asked = sorted(wishes.keys() & request.settings.keys())
+        if asked and entry.params:
+            raise SpecError(
+                f"--set {asked[0]}: mode {mode} has no scheduler that could be asked for it",
+                hint="use --time" if asked[0] == "time" else "leave it out",
+            )
+        wishes = {}
+    settings = {name: value for name, value in request.settings.items() if name not in wishes}
+    defaults = {name: value for name, value in place.defaults.items() if name in own or name not in NAMES}
+    params, hidden = resolve(entry, settings, defaults)
     return LaunchSpec(
         service=service,
         workflow=request.service,
-        cluster=LOCAL,
+        cluster=place.name,
         mode=mode,
         user=place.user,
         jobdir=str(PurePosixPath(place.workdir) / "sessiond" / new_id),
         params=params,
         secrets={"service_token": secrets.token_urlsafe(24), **hidden},
-        resources=Resources(walltime_s=walltime_s(request.time)),
+        resources=resources(wishes, time=request.time, directives=request.directives),
         setup=place.setup,
+        listen=place.listen.get(mode, Listen.LOOPBACK),
     )
 
 
 def new_session(
     request: Request,
     catalogue: Catalogue,
-    place: Place,
+    places: Mapping[ClusterName, Place],
     *,
     now: float,
     number: int,
@@ -159,7 +168,7 @@ def new_session(
         id=new_id,
         name=name_for(request, taken),
         number=number,
-        spec=launch_spec(request, catalogue, place, new_id),
+        spec=launch_spec(request, catalogue, place_of(request, places), new_id),
         open_port=open_port,
         created=now,
         state=State.RENDER,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 import structlog
 
-from sessiond.core.errors import RemoteError
+from sessiond.core.errors import LinkError, RemoteError
 from sessiond.core.ids import ClusterName
 from sessiond.core.pace import PollPolicy, jittered, poll_every_s
 from sessiond.core.session import Session, State
@@ -24,7 +24,8 @@ _WAITERS = frozenset({State.WAIT_FOR_NODE, State.START, State.VERIFY, State.KILL
 class Poller:
     """Looks at a cluster at the pace of `sessiond.core.pace` and tells the engine what it saw.
 
-    A look that fails changes nothing about any job: it is logged when it first fails and when it works again.
+    A look that fails changes nothing about any job: it is logged when it first fails and when it works again. While
+    there is no way to the cluster (``reachable``) nobody looks; whoever finds the way again says so with `poke`.
     """
 
     def __init__(
@@ -36,17 +37,21 @@ class Poller:
         clock: Clock,
         wanting: Callable[[], Sequence[Session]],
         tell: Callable[[Letter], Awaitable[None]],
+        reachable: Callable[[], bool] = lambda: True,
     ) -> None:
         self._cluster = cluster
         self._dialect = dialect
         self._transport = transport
-        self._policy = policy
         self._clock = clock
         self._wanting = wanting
         self._tell = tell
+        self._reachable = reachable
+        self._not_before = 0.0
+        self._failures = 0
         self._poked = anyio.Event()
         self._took_s = 0.0
-        self._failing = False
+        self.policy = policy
+        """Its pace; another one holds from the next look on."""
         self.looks = 0
         self.observed_at: float | None = None
 
@@ -55,17 +60,19 @@ class Poller:
         self._poked.set()
 
     async def run(self) -> None:
-        """Poll for ever."""
+        """Poll for ever; called again after a failure, it still keeps to the floor."""
         while True:
-            sessions = self._wanting()
-            if not sessions:
-                await self._poked.wait()
-                self._poked = anyio.Event()
-                continue
+            await anyio.sleep(max(0.0, self._not_before - anyio.current_time()))
             self._poked = anyio.Event()
-            await self._look(sessions)
-            await self._clock.sleep(self._policy.floor_s)
-            with anyio.move_on_after(self._pause_s(self._wanting()) - self._policy.floor_s):
+            sessions = self._wanting()
+            if not sessions or not self._reachable():
+                await self._poked.wait()
+                continue
+            try:
+                await self._look(sessions)
+            finally:
+                self._not_before = anyio.current_time() + self.policy.floor_s
+            with anyio.move_on_after(self._pause_s(self._wanting())):
                 await self._poked.wait()
 
     async def _look(self, sessions: Sequence[Session]) -> None:
@@ -75,23 +82,27 @@ class Poller:
             done = await self._transport.run(self._dialect.observe(sessions))
             answered_at = self._clock.now()
             snapshot = self._dialect.read_observe(sessions, done, asked_at, answered_at)
+        except LinkError:
+            return  # lost since we asked for it: its keeper says so
         except RemoteError as error:
-            if not self._failing:
+            self._failures += 1
+            if self._failures == 1:
                 log.warning("cannot see the jobs of a cluster", cluster=self._cluster, why=error.message)
-            self._failing = True
             return
-        if self._failing:
+        if self._failures:
             log.info("the jobs of a cluster can be seen again", cluster=self._cluster)
-        self._failing = False
+        self._failures = 0
         self._took_s = answered_at - asked_at
         self.observed_at = answered_at
         await self._tell(Observed(snapshot=snapshot, asked=frozenset(s.id for s in sessions)))
 
     def _pause_s(self, sessions: Sequence[Session]) -> float:
+        if self._failures == 1:
+            return self.policy.floor_s  # once: it may have been a hiccup
         now = self._clock.now()
         waiting = [now - s.since for s in sessions if s.state in _WAITERS]
         pause = poll_every_s(
-            self._policy,
+            self.policy,
             changed_s_ago=now - max((s.since for s in sessions), default=0.0),
             waiting_s=min(waiting) if waiting else None,
             took_s=self._took_s,

@@ -17,7 +17,8 @@ class Pace:
     """How often a service is asked, in seconds.
 
     Not up: ``first_s``, doubled with each failure to ``last_s``. Up: every ``steady_s``; poked, at once, but not
-    within ``gap_s`` of the last answer. After a first failure ``doubt_s``; ``failures`` in a row mean down.
+    within ``gap_s`` of the last answer. After a first failure ``doubt_s``; ``failures`` in a row mean down. What keeps
+    a service that is not up from answering for ``patience_s`` is worth telling.
     """
 
     first_s: float = 0.2
@@ -26,13 +27,15 @@ class Pace:
     gap_s: float = 1.0
     doubt_s: float = 5.0
     failures: int = 3
+    patience_s: float = 10.0
 
 
 class Prober:
     """The standing probe of one session.
 
-    ``ask`` asks the service once. ``on_up`` and ``on_down`` are awaited when, and only when, the verdict changes; the
-    first verdict is "not up" and is not reported. An answer that arrives after `pause` is not counted.
+    ``ask`` asks the service once. ``on_up`` and ``on_down`` are awaited when the verdict changes; the first verdict is
+    "not up" and is not reported. While the service is not up, ``on_down`` is also awaited for a reason that lasts, once
+    for each time that it is another one. An answer that arrives after `pause` is not counted.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Prober:
         """Whether the service answers, by the last verdict."""
         self.problem: Problem | None = None
         """What the last probe met, with its time; None where that was an answer."""
+        self._met_since = 0.0
+        self._told = ""
 
     def poke(self) -> None:
         """Something suggests that the service's condition has changed: ask soon."""
@@ -74,6 +79,7 @@ class Prober:
         """Ask again, at once."""
         if not self._resumed.is_set():
             self._failures = 0
+            self._met_since = anyio.current_time()
             self._poked = anyio.Event()
             self._resumed.set()
 
@@ -91,16 +97,29 @@ class Prober:
         if isinstance(answer, Up):
             self._failures = 0
             self.problem = None
+            self._told = ""
             if not self.up:
                 self.up = True
                 await self._on_up()
             return
         self._failures += 1
-        self.problem = replace(answer.problem, at=self._clock.now())
+        before, self.problem = self.problem, replace(answer.problem, at=self._clock.now())
+        if before is None or before.message != self.problem.message:
+            self._met_since = anyio.current_time()
         if self.up and self._failures >= self._pace.failures:
             self.up = False
             self._failures = 0
-            await self._on_down(self.problem)
+            await self._tell(self.problem)
+        elif not self.up and self._lasts(self.problem):
+            await self._tell(self.problem)
+
+    def _lasts(self, problem: Problem) -> bool:
+        """Whether it is always the same that is met, for some time, and was not told yet."""
+        return problem.message != self._told and anyio.current_time() - self._met_since >= self._pace.patience_s
+
+    async def _tell(self, problem: Problem) -> None:
+        self._told = problem.message
+        await self._on_down(problem)
 
     async def _rest(self) -> None:
         """Wait until it is time to ask again, or a poke makes it so, or asking is paused."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import anyio
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketAttribute
+
+from sessiond.runtime.sockets import AcceptedStream
 
 BUFFER = 65536
 """The most bytes taken at once each way; nothing more is read before they are passed on."""
@@ -23,6 +27,14 @@ OnBytes = Callable[[int, int], None]
 
 BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 """What a stream raises when its other end is gone."""
+
+
+@runtime_checkable
+class Splicing(Protocol):
+    """A stream that knows a shorter way to a socket than through `pump`'s hands."""
+
+    async def splice(self, near: socket.socket, on_bytes: OnBytes, half_closed_s: float) -> None:
+        """Carry bytes between ``near``, which is taken over and closed, and this stream, as `pump` would."""
 
 
 class _Pump:
@@ -68,10 +80,13 @@ async def pump(near: ByteStream, far: ByteStream, on_bytes: OnBytes) -> None:
 
     The end of one direction is passed on as a half-close; a broken stream ends both directions. ``on_bytes`` is called
     after each chunk was taken by its receiver. Back-pressure is the streams' own. Cancellation closes both streams
-    and passes through; nothing else is raised.
+    and passes through; nothing else is raised. A ``far`` that can be joined to a socket directly is.
     """
     try:
-        await _Pump(near, far, on_bytes).run()
+        if isinstance(near, AcceptedStream) and isinstance(far, Splicing):
+            await far.splice(near.extra_attributes[SocketAttribute.raw_socket](), on_bytes, HALF_CLOSED_S)
+        else:
+            await _Pump(near, far, on_bytes).run()
     finally:
         await close_both(near, far)
 

@@ -8,7 +8,7 @@ looks for it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -17,22 +17,26 @@ from anyio.abc import ByteStream, TaskGroup
 
 from sessiond.core.errors import NotFound, NotSent
 from sessiond.core.events import Event, TunnelDown, TunnelUp
-from sessiond.core.ids import SessionId
+from sessiond.core.ids import ClusterName, SessionId
+from sessiond.core.pace import jittered
 from sessiond.core.session import Endpoint, Phase, Problem, Session, State
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Mode, Prefix
 from sessiond.core.table import WANTS, Want
 from sessiond.runtime import guard
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.letters import Letter, Standing
 from sessiond.runtime.listener import Listener, bind
 from sessiond.runtime.probe import Answer, Down, probe
-from sessiond.runtime.prober import Prober
+from sessiond.runtime.prober import Pace, Prober
 from sessiond.runtime.tunnel import Peer, Tunnel
 
 log = structlog.get_logger(__name__)
 
 _REBIND_EVERY_S = 5.0
 _PROBE_TIMEOUT_S = 5.0
+REMOTE_PACE = Pace(steady_s=120.0)
+"""Over a connection that all of a cluster's sessions share. Whoever uses a session finds out sooner, and says so."""
+_SPREAD = 0.25
 
 Dial = Callable[[Session], Awaitable[ByteStream]]
 Allow = Callable[[Peer], Awaitable[bool]]
@@ -52,7 +56,8 @@ class _Work:
 
 class StandingWork:
     """Follows every session's state. ``dial`` opens a stream to a session's service; ``poke`` asks for an early look
-    at a session's cluster; ``allow`` says whether a peer may use a session's own port."""
+    at a session's cluster; ``allow`` says whether a peer may use a session's own port; ``reachable`` whether there is
+    a way to a session's cluster now: without one its service is not asked, because no answer would say nothing."""
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class StandingWork:
         poke: Callable[[Session], None],
         current: Callable[[SessionId], Session],
         tell: Callable[[Letter], Awaitable[None]],
+        reachable: Callable[[Session], bool] = lambda _session: True,
     ) -> None:
         self._group = group
         self._clock = clock
@@ -71,6 +77,7 @@ class StandingWork:
         self._poke = poke
         self._current = current
         self._tell = tell
+        self._reachable = reachable
         self._works: dict[SessionId, _Work] = {}
         self._listeners: dict[int, Listener] = {}
 
@@ -114,6 +121,15 @@ class StandingWork:
             work.prober.poke()
             self._poke(self._current(session))
 
+    def revisit(self, cluster: ClusterName) -> None:
+        """The way to a cluster was lost or found: stop asking its sessions' services, or ask them at once."""
+        for session_id in tuple(self._works):
+            session = self._current_if_live(session_id)
+            if session is not None and session.spec.cluster == cluster:
+                self.follow(session)
+                if self._reachable(session):
+                    self.suspect(session_id)
+
     def holds_port(self, session: SessionId) -> bool:
         """Whether it is us who listen on the session's own port."""
         work = self._works.get(session)
@@ -146,14 +162,15 @@ class StandingWork:
             if listener is not None:
                 listener.close()
             work.closed.set()
-            if not self._current_is_live(session.id):
+            if self._current_if_live(session.id) is None:
                 self._works.pop(session.id, None)
 
-    def _current_is_live(self, session: SessionId) -> bool:
+    def _current_if_live(self, session: SessionId) -> Session | None:
         try:
-            return self._current(session).live
+            found = self._current(session)
         except NotFound:
-            return False
+            return None
+        return found if found.live else None
 
     async def _bound(self, session: Session) -> Listener:
         """The session's own port again, after a restart; as long as another program has it, wait for it."""
@@ -184,10 +201,12 @@ class StandingWork:
                 self._clock,
                 partial(self._report, session.id, TunnelUp()),
                 partial(self._report_down, session.id),
+                pace=_pace(session),
             )
             work.probing = anyio.CancelScope()
             self._group.start_soon(self._run_probe, session, prober, work.probing, name=f"probe of {session.name}")
-        if session.job is not None and session.job.phase is Phase.SUSPENDED:
+        suspended = session.job is not None and session.job.phase is Phase.SUSPENDED
+        if suspended or not self._reachable(session):
             prober.pause()
         else:
             prober.resume()
@@ -218,3 +237,10 @@ class StandingWork:
     async def _report_down(self, session_id: SessionId, problem: Problem) -> None:
         self._poke(self._current(session_id))
         await self._report(session_id, TunnelDown(problem=problem))
+
+
+def _pace(session: Session) -> Pace:
+    """How often a session's service is asked; over a shared connection not all at the same moment: each has its own."""
+    if session.spec.mode is Mode.LOCAL:
+        return Pace()
+    return replace(REMOTE_PACE, steady_s=jittered(REMOTE_PACE.steady_s, session.id, _SPREAD))

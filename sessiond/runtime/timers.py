@@ -1,8 +1,9 @@
 """When something is due: retries by the wall clock, deadlines by observed time.
 
 A deadline measures how long a state lasted while we were watching. A laptop asleep for eight hours has not waited
-for eight hours, so a gap between two looks at the clock counts for no more than a minute; and a restarted daemon
-begins to count anew. That errs on the side of patience: no silence ever ends a session.
+for eight hours, so a gap between two looks at the clock counts for no more than a minute; a restarted daemon begins to
+count anew; and while a session's cluster cannot be observed, nothing counts. That errs on the side of patience: no
+silence ever ends a session.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ class _Spent:
 
 
 class Deadlines:
-    """How much observed time each session has spent in its state."""
+    """How much observed time each session has spent in its state. ``watching`` says whether a session's cluster can be
+    observed now."""
 
-    def __init__(self) -> None:
+    def __init__(self, watching: Callable[[Session], bool] = lambda _session: True) -> None:
+        self._watching = watching
         self._spent: dict[SessionId, _Spent] = {}
 
     def advance(self, sessions: Iterable[Session], observed_s: float) -> list[SessionId]:
@@ -50,7 +53,7 @@ class Deadlines:
             spent = self._spent.get(session.id)
             if spent is None or not _is_same_stay(spent, session):
                 spent = _Spent(session.state, session.since)
-            else:
+            elif self._watching(session):
                 spent.seconds += observed_s
             if spent.seconds >= limit:
                 due.append(session.id)
@@ -64,7 +67,7 @@ class Deadlines:
         left = [float("inf")]
         for session in sessions:
             limit = deadline_s(session)
-            if limit is not None:
+            if limit is not None and self._watching(session):
                 spent = self._spent.get(session.id)
                 left.append(limit - (spent.seconds if spent is not None else 0.0))
         return max(0.0, min(left))

@@ -28,6 +28,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FOLDER = re.compile(rf"(?:.*/)?sessiond/[{ALPHABET}]{{{ID_LENGTH}}}", re.DOTALL)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,15}")
+_HOST_KEY = re.compile(r"[a-z][a-z0-9@.-]{2,63} [A-Za-z0-9+/]{16,980}={0,2}")
+HOST_KEYS = 6
+_SOCKET_PATH_BYTES = 107
+"""What sockaddr_un holds (unix(7)), without its closing zero byte."""
 _MESSAGE_CHARS = 500
 
 _LASTING = {
@@ -41,6 +45,7 @@ _LASTING = {
 """What makes staging hopeless, as GNU coreutils and busybox say it in the C locale, and what to do about it."""
 
 _FULL = ("No space left", "Disk quota exceeded", "quota exceeded")
+FULL_HINT = "Free some space there; it is tried again."
 
 
 @cache
@@ -50,7 +55,7 @@ def script(*names: str) -> str:
     return "".join((folder / name).read_text(encoding="utf-8") for name in ("lib.sh", *names))
 
 
-def shell(text: str, *args: str, payload: str = "", timeout_s: float) -> Command:
+def shell(text: str, *args: str, payload: str = "", timeout_s: float, urgent: bool = False) -> Command:
     """A command that runs ``text`` in a POSIX shell. ``payload``, whole lines, becomes what the script reads.
 
     The text goes in on stdin, so nothing needs quoting on the way; every script calls its main function in its last
@@ -59,7 +64,7 @@ def shell(text: str, *args: str, payload: str = "", timeout_s: float) -> Command
     if payload:
         head, mark, end = text.rpartition(_PAYLOAD)
         text = f"{head}{payload}{mark}{end}"
-    return Command(argv=("sh", "-s", "--", *args), stdin=text.encode("utf-8"), timeout_s=timeout_s)
+    return Command(argv=("sh", "-s", "--", *args), stdin=text.encode("utf-8"), timeout_s=timeout_s, urgent=urgent)
 
 
 def reply(done: Completed) -> list[list[str]]:
@@ -96,14 +101,29 @@ def seconds(text: str) -> float | None:
     return float(text) if re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) else None
 
 
-def endpoint(run: str, host: str, port: str, scheme: str) -> Endpoint | None:
-    """The endpoint a session's script published, or None where it is not a valid one."""
-    if not run or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or not 1 <= int(port) <= 65535:
-        return None
+def endpoint(run: str, host: str, port: str, scheme: str, path: str = "", *host_keys: str) -> Endpoint | None:
+    """The endpoint a session's script published, or None where it is not a valid one.
+
+    With ``path``, a Unix socket, no port is needed. Host keys that are none are left out.
+    """
+    valid_port = re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) is not None and 1 <= int(port) <= 65535
+    valid_path = path.startswith("/") and len(path.encode()) <= _SOCKET_PATH_BYTES and not _CONTROL.search(path)
     scheme = scheme or "http"
-    if not _HOST.fullmatch(host) or not _SCHEME.fullmatch(scheme):
+    if (
+        not run
+        or not (valid_path if path else valid_port)
+        or not _HOST.fullmatch(host)
+        or not _SCHEME.fullmatch(scheme)
+    ):
         return None
-    return Endpoint(run=run, host=host, port=int(port), scheme=scheme)
+    return Endpoint(
+        run=run,
+        host=host,
+        port=int(port) if valid_port else 0,
+        scheme=scheme,
+        path=path,
+        host_keys=tuple(key for key in host_keys[:HOST_KEYS] if _HOST_KEY.fullmatch(key)),
+    )
 
 
 def folder_of(session: Session) -> str:
@@ -184,6 +204,11 @@ def read_stage(done: Completed) -> Staged | StageDelayed | StageFailed:
             raise Unreadable(f"staging ended with the unknown exit status {rc}")
 
 
+def no_room(text: str) -> bool:
+    """Whether an error's ``text`` speaks of a full disk or an exhausted quota."""
+    return any(words in text for words in _FULL)
+
+
 def _unprepared(status: str, last_line: str) -> Problem:
     if status in {"124", "137"}:
         message = f"the service's preparation was ended after {PREPARE_LIMIT_S // 60} minutes"
@@ -195,9 +220,8 @@ def _unprepared(status: str, last_line: str) -> Problem:
 
 def _unwritten(text: str) -> StageDelayed | StageFailed:
     message = f"the session's folder cannot be written: {text or 'no reason was given'}"
-    if any(words in text for words in _FULL):
-        hint = "Free some space there; it is tried again."
-        return StageDelayed(problem=Problem(code="disk-full", message=message, hint=hint))
+    if no_room(text):
+        return StageDelayed(problem=Problem(code="disk-full", message=message, hint=FULL_HINT))
     for words, hint in _LASTING.items():
         if words in text:
             return StageFailed(problem=Problem(code="stage", message=message, hint=hint))

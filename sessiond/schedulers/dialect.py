@@ -38,8 +38,11 @@ class Dialect(Protocol):
 
     name: str
 
+    def files(self, session: Session, bundle: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """``bundle`` (relative path -> content) and what the scheduler needs beside it. Raises SpecError."""
+
     def stage(self, session: Session, bundle: Mapping[str, bytes]) -> Command:
-        """Put ``bundle`` (relative path -> content) into the session's folder and run its preparation."""
+        """Put the `files` into the session's folder and run its preparation. Raises SpecError."""
 
     def read_stage(self, session: Session, done: Completed) -> Staged | StageDelayed | StageFailed:
         """What came of staging."""

@@ -88,9 +88,13 @@ class Process:
         self.walltime_grace_s = walltime_grace_s
         self.cancel_grace_s = cancel_grace_s
 
+    def files(self, session: Session, bundle: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """``bundle`` and the runner."""
+        return {**bundle, "run.sh": common.script("exit.sh", "run.sh").encode()}
+
     def stage(self, session: Session, bundle: Mapping[str, bytes]) -> Command:
         """Put ``bundle`` and the runner into the session's folder and run its preparation."""
-        return common.stage(session, {**bundle, "run.sh": common.script("run.sh").encode()})
+        return common.stage(session, self.files(session, bundle))
 
     def read_stage(self, session: Session, done: Completed) -> Staged | StageDelayed | StageFailed:
         """What came of staging. Raises Unreadable."""
@@ -152,7 +156,9 @@ class Process:
             for session, job in _with_jobs(sessions)
         ]
         payload = "".join(f"{line}\n" for line in lines)
-        return common.shell(common.script("observe.sh"), payload=payload, timeout_s=30 + 0.1 * len(lines))
+        return common.shell(
+            common.script("files.sh", "observe.sh"), payload=payload, timeout_s=30 + 0.1 * len(lines), urgent=True
+        )
 
     def read_observe(
         self, sessions: Sequence[Session], done: Completed, asked_at: float, answered_at: float
@@ -196,7 +202,7 @@ class Process:
         attempt = "" if self.one_host else str(job.attempt)
         limits = (str(bound), str(grace))
         args = (common.folder_of(session), session.tag, *limits, *_identity(job.id), attempt)
-        return common.shell(common.script(*_ENDING, "cancel.sh"), *args, timeout_s=bound + grace + 60)
+        return common.shell(common.script(*_ENDING, "cancel.sh"), *args, timeout_s=bound + grace + 60, urgent=True)
 
     def read_cancel(self, session: Session, done: Completed) -> CancelSent | CancelDelayed:
         """Whether nothing of the session is left. Raises Unreadable."""
@@ -242,7 +248,7 @@ class Process:
         identity = _identity(session.job.id) if session.job is not None else ("", "", "")
         bound_s = 0 if session.force else self.kill_script_s
         args = (common.folder_of(session), session.tag, str(bound_s), *identity)
-        text = common.script(*_ENDING, "remove.sh", "cleanup.sh")
+        text = common.script(*_ENDING, "remove.sh", "leavings.sh", "cleanup.sh")
         return common.shell(text, *args, timeout_s=self.kill_script_s + 90)
 
     def rehearse(self, session: Session) -> Command | None:
@@ -278,11 +284,9 @@ class Process:
 
 def _look(job: JobRef, fields: list[str], boot: str, node: str) -> _Look:
     """One session's record of observe.sh. What another run wrote, or nobody could have meant, is left out."""
-    try:
-        alive, folder, claimed_on, claimed_at, status, at, run, reason, failure, *published = fields
-        published_run, host, port, scheme = published
-    except ValueError as error:
-        raise Unreadable(f"the look at {job.id} has {len(fields)} fields") from error
+    if len(fields) < 13:
+        raise Unreadable(f"the look at {job.id} has {len(fields)} fields")
+    alive, folder, claimed_on, claimed_at, status, at, run, reason, failure, published_run, *where = fields
     if {alive, folder} - {"0", "1"}:
         raise Unreadable(f"the look at {job.id} does not say whether it runs")
     own_run = f"{job.id}.0"
@@ -299,7 +303,7 @@ def _look(job: JobRef, fields: list[str], boot: str, node: str) -> _Look:
         started=common.seconds(claimed_at),
         ended=ended,
         failure=common.printable(failure),
-        endpoint=common.endpoint(published_run, host, port, scheme) if published_run == own_run else None,
+        endpoint=common.endpoint(published_run, *where) if published_run == own_run else None,
     )
 
 

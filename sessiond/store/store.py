@@ -175,6 +175,12 @@ class Store:
                 )
             return [self._stored_record(*row) for row in rows]
 
+    def last_seq(self) -> int:
+        """The number of the newest record; 0 where there is none."""
+        with self._reading():
+            (newest,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM record").fetchone()
+        return int(newest)
+
     def remove(self, session: SessionId) -> None:
         """Forget a session: its document, history and journal. Raises NotFound."""
         with self._transaction("remove"):

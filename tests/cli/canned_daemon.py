@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.cli.canned_data import CLUSTERS, PATHS, SERVICES, ago, first_sessions, plan, session, status, story
+from tests.cli.canned_data import (
+    CHECKS,
+    CLUSTERS,
+    ESCAPES,
+    LOGINS,
+    PATHS,
+    SERVICES,
+    ago,
+    first_sessions,
+    plan,
+    session,
+    status,
+    story,
+)
 
 
 class Canned:
@@ -32,6 +45,8 @@ class Canned:
         self.log = b"one\ntwo\nthree\n"
         self.closing = False
         self.hold = False
+        self.answers: dict[str, list[str]] = {}
+        self.hurry = False
 
     def find(self, name: str) -> dict[str, Any]:
         """By name, id, or a unique beginning; KeyError where there is none."""
@@ -168,6 +183,8 @@ class Handler(BaseHTTPRequestHandler):
             self.events(query)
         elif parts[0] == "sessions":
             self.one(method, parts, query, body)
+        elif parts[0] == "clusters" and parts[2:]:
+            self.link_of(parts, body)
         else:
             self.rest(method, parts)
 
@@ -194,12 +211,61 @@ class Handler(BaseHTTPRequestHandler):
             canned.ways[one["name"]] = [("ended", "cancelled", "stopped", "ok")]
             one.update(state="kill", phrase="being stopped", severity="busy")
             self.answer(one, 202)
+        elif parts[2:] == ["extend"]:
+            self.answer({"text": f"it runs {body['by']} longer{ESCAPES}", "session": one})
         elif parts[2:] == ["story"]:
             self.answer(story(one))
         elif parts[2:] == ["log"]:
             self.log_of(one, query)
         else:
             self.answer(canned.move(one))
+
+    def link_of(self, parts: list[str], body: Any) -> None:
+        canned, name = self.server.canned, parts[1]
+        found = {one["name"]: one for one in CLUSTERS}[name]
+        if parts[2] == "check":
+            self.answer(CHECKS)
+        elif name == "local":
+            self.refuse("refused", "local is this machine: there is nothing to log in to", "", 422)
+        elif parts[2] == "logout":
+            self.answer(found)
+        elif parts[3:]:
+            with canned.changed:
+                canned.answers[parts[3]] = body["answers"]
+                canned.changed.notify_all()
+            self.send_response(204)
+            self.end_headers()
+        else:
+            self.begin_stream()
+            self.login(name)
+            self.wfile.write(b"0\r\n\r\n")
+
+    def login(self, name: str) -> None:
+        """Ask round after round; a wrong answer, or the end of the time, is the end."""
+        canned = self.server.canned
+        for number, asked in enumerate(LOGINS[name]):
+            prompt = {key: value for key, value in asked.items() if key != "right"}
+            self.say({"kind": "prompt", "id": f"r{number}", **prompt, "expires_in_s": 119.6 - number})
+            if asked["right"] is None:
+                with canned.changed:
+                    canned.changed.wait_for(lambda: canned.hurry)
+                problem = {"code": "needs-login", "message": "the login took longer than 120 s", "hint": "Begin anew."}
+                self.say({"kind": "failed", "problem": problem})
+                return
+            if asked["questions"]:
+                with canned.changed:
+                    while not (f"r{number}" in canned.answers or canned.closing):
+                        canned.changed.wait()
+                    given = canned.answers.pop(f"r{number}", None)
+                if given != asked["right"]:
+                    problem = {"code": "auth-denied", "message": f"{name} did not let you in", "hint": "Try again."}
+                    self.say({"kind": "failed", "problem": problem})
+                    return
+        self.say({"kind": "up"})
+
+    def say(self, line: dict[str, Any]) -> None:
+        """One line of a stream."""
+        self.chunk(json.dumps(line).encode() + b"\n")
 
     def log_of(self, one: dict[str, Any], query: dict[str, str]) -> None:
         offset = int(query.get("offset", "0"))

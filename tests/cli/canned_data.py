@@ -50,6 +50,7 @@ def session(name: str, number: int, **known: Any) -> dict[str, Any]:
         "url": f"http://127.0.0.1:8700/me/{port}/lab?token={TOKEN}",
         "open_port": port,
         "service_port": 41234,
+        "service_path": None,
         "node": None,
         "job_id": f"{4000 + number}",
         "job_phase": "running",
@@ -148,16 +149,94 @@ SERVICES = [
     },
 ]
 
-CLUSTERS = [
-    {
-        "name": "local",
-        "scheduler": "process",
-        "host": "",
-        "link": {"state": "up", "since": None},
-        "observed_age_s": 1.0,
-        "commands": 0,
+
+def cluster(name: str, **known: Any) -> dict[str, Any]:
+    """A cluster that is connected, but for what is ``known`` to be otherwise."""
+    link = {
+        "state": "up",
+        "since": None,
+        "attempts": 1,
+        "phrase": "connected",
+        "next": "",
+        "severity": "ok",
+        "problem": None,
     }
+    return {
+        "name": name,
+        "scheduler": "slurm",
+        "host": f"{name}-login.example.org",
+        "observed_age_s": 14.0,
+        "looks": 200,
+        "commands": 230,
+        **known,
+        "link": link | known.get("link", {}),
+    }
+
+
+CLUSTERS = [
+    cluster(
+        "local",
+        scheduler="process",
+        host="",
+        link={"phrase": "this machine", "attempts": 0},
+        observed_age_s=1.0,
+        looks=0,
+        commands=0,
+    ),
+    cluster("frontier"),
+    cluster(
+        "summit",
+        scheduler="pbs",
+        link={
+            "state": "backoff",
+            "attempts": 17,
+            "phrase": "unreachable for 3 min: no answer within 20 s",
+            "next": "tried again by itself in 12 s; check the network",
+            "severity": "attention",
+        },
+        observed_age_s=200.0,
+    ),
+    cluster(
+        "alps",
+        host=f"alps{ESCAPES}",
+        link={
+            "state": "needs-login",
+            "phrase": f"needs a login: it asks for a password{ESCAPES}",
+            "next": "sessionctl login alps",
+            "severity": "attention",
+        },
+        observed_age_s=None,
+        commands=0,
+    ),
 ]
+
+CHECKS = [
+    {"what": "reach", "ok": "ok", "finding": "reached; a command takes 42 ms", "remedy": ""},
+    {"what": "clock", "ok": "warn", "finding": f"its clock is 90 s ahead{ESCAPES}", "remedy": "have both use NTP"},
+    {"what": "tools", "ok": "bad", "finding": "not there: base64", "remedy": "have them installed there"},
+]
+
+LOGINS: dict[str, list[dict[str, Any]]] = {
+    "frontier": [
+        {
+            "title": f"Welcome to frontier{ESCAPES}",
+            "instructions": "Two factors are asked.",
+            "questions": [{"text": "Password: ", "echo": False}],
+            "right": ["sécret"],
+        },
+        {
+            "title": "",
+            "instructions": "",
+            "questions": [{"text": f"Code{ESCAPES}: ", "echo": True}],
+            "right": ["42"],
+        },
+    ],
+    "summit": [{"title": "Read this.", "instructions": "", "questions": [], "right": []}],
+    "alps": [
+        {"title": "", "instructions": "", "questions": [{"text": "Password: ", "echo": False}], "right": None},
+    ],
+}
+"""What each cluster asks, round after round. Where nothing is right, the time is over before anything is answered."""
 
 
 def plan(body: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +248,7 @@ def plan(body: dict[str, Any]) -> dict[str, Any]:
         "folder": "/home/me/sessiond/k3f9q2m7x0ab",
         "files": {"inputs.sh": f"service_name='{body['service']}'\n", "session.sh": "#!/bin/bash\n\ttrue \x1b[2J\n"},
         "submit": "setsid bash run.sh",
+        "scheduler": "",
         "ports": {"openPort": "50007", "servicePort": "a free one"},
         "url": "http://127.0.0.1:8700/me/50007/",
     }
@@ -195,7 +275,7 @@ def status() -> dict[str, Any]:
         "pid": 4711,
         "started": ago(days=1, hours=2, minutes=30),
         "sessions": {"running": 2, "wait-for-node": 1, "ended": 1},
-        "clusters": CLUSTERS,
+        "clusters": CLUSTERS[:1],
         "gateway": "127.0.0.1:8700",
         "state_dir": "/state",
         "socket": "/run/api.sock",

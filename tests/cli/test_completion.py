@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.cli.canned_daemon import Canned
+from tests.cli.canned_data import CLUSTERS
 from tests.cli.conftest import Ctl
 
 BASH = shutil.which("bash")
@@ -40,7 +41,9 @@ def test_sessions(ctl: Ctl, canned: Canned) -> None:
 def test_services_and_clusters(ctl: Ctl, canned: Canned) -> None:
     """Services that can be started, the places, and the choices of an option."""
     assert complete(ctl, "bash", "sessionctl start ") == ["plain,jupyterlab-host"]
-    assert complete(ctl, "bash", "sessionctl start --on ") == ["plain,local"]
+    places = [f"plain,{one['name']}" for one in CLUSTERS]
+    assert complete(ctl, "bash", "sessionctl start --on ") == places
+    assert complete(ctl, "bash", "sessionctl doctor ") == places
     assert complete(ctl, "bash", "sessionctl start --mode s") == ["plain,slurm"]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.canned_daemon import Canned
+from tests.cli.canned_data import session
 from tests.cli.conftest import Ctl, Done
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,6 +26,7 @@ SCREENS = {
     "why-lost": ("why", "lost"),
     "services": ("services",),
     "services-one": ("services", "jupyterlab-host"),
+    "clusters": ("clusters",),
     "status": ("status",),
     "plan": ("plan", "jupyterlab-host", "--on", "local", "--set", "theme=dark"),
     "reload": ("reload",),
@@ -36,10 +40,52 @@ STARTS = {
 }
 
 
+ON_CLUSTERS = {
+    "clusters-ls": ("ls", "--fresh"),
+    "clusters-show": ("show", "md"),
+    "clusters-show-waiting": ("show", "big"),
+    "clusters-why-waiting": ("why", "big"),
+    "clusters-doctor": ("doctor", "frontier"),
+    "clusters-extend": ("extend", "md", "+1h"),
+}
+
+
+def later_by(**span: float) -> str:
+    """A time to come, as the API writes it."""
+    return (datetime.now(UTC) + timedelta(**span)).isoformat()
+
+
+def on_clusters(canned: Canned) -> None:
+    """Have sessions that run on nodes, and one that waits for some and is expected to start."""
+    soon, later = later_by(minutes=12, seconds=10), later_by(hours=5, minutes=30, seconds=30)
+    place: dict[str, Any] = {"cluster": "frontier", "mode": "slurm"}
+    reason = "resources are busy"
+    canned.sessions = {
+        one["name"]: one
+        for one in (
+            session("md", 1, node="n042,n043,n044", ends_by=later, **place),
+            session("login", 2, node="login3", cluster="frontier", mode="controller"),
+            session(
+                "big",
+                3,
+                state="wait-for-node",
+                phrase=f"waiting for a node: {reason}",
+                next="the scheduler expects to start it in 12 min",
+                severity="busy",
+                job_phase="queued",
+                queue_reason=reason,
+                expected_start=soon,
+                **place,
+            ),
+        )
+    }
+
+
 def compare(name: str, done: Done) -> None:
     """The run's output against the golden file, with the times of day taken out."""
     text = f"[status {done.status}]\n{done.out}" + (f"[stderr]\n{done.err}" if done.err else "")
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD HH:MM:SS", text)
+    text = re.sub(r"at (?:\w{3} \d\d \w{3}, )?\d\d:\d\d,", "at HH:MM,", text)
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
@@ -64,6 +110,26 @@ def test_colour(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
     done = ctl.shown(*SCREENS[screen], columns=columns)
     compare(f"{screen}.{columns}.colour", done)
     assert re.findall(r"[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f\u202e]|\x1b(?!\[[0-9;]*m)", done.out) == []
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("screen", ON_CLUSTERS)
+def test_sessions_on_clusters(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
+    """Where they run, how long still, what they wait for and until when; with and without colour."""
+    on_clusters(canned)
+    compare(f"{screen}.{columns}.plain", ctl(*ON_CLUSTERS[screen], COLUMNS=str(columns)))
+    shown = ctl.shown(*ON_CLUSTERS[screen], columns=columns)
+    compare(f"{screen}.{columns}.colour", shown)
+    assert re.findall(r"[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f\u202e]|\x1b(?!\[[0-9;]*m)", shown.out) == []
+
+
+def test_the_line_that_lives_says_when(ctl: Ctl, canned: Canned) -> None:
+    """Who follows a session that waits sees the reason, the time of day, and how long until then."""
+    on_clusters(canned)
+    terminal = ctl.terminal("wait", "big", columns=120)
+    day = rb"(?:\w{3} \d\d \w{3}, )?"
+    line = rb"big: waiting for a node: resources are busy; expected to start at " + day + rb"\d\d:\d\d, in 12 min"
+    terminal.until(line)
 
 
 @pytest.mark.parametrize("start", STARTS)

@@ -276,3 +276,39 @@ def test_doctor_without_a_daemon(ctl: Ctl) -> None:
 def test_help_of_every_verb(ctl: Ctl) -> None:
     """Every verb explains itself without a daemon."""
     assert dict.fromkeys(VERBS, 0) == {verb: ctl(verb, "--help").status for verb in VERBS}
+
+
+def test_ls_fresh(ctl: Ctl, canned: Canned) -> None:
+    """`ls --fresh` has the daemon look first; without it nobody is asked."""
+    assert [0, 0, 0] == [ctl("ls", *more).status for more in ((), ("--fresh",), ("--fresh", "--all"))]
+    paths = [path for _, path, _ in canned.requests]
+    assert ["/v1/sessions", "/v1/sessions?fresh=1", "/v1/sessions?all=1&fresh=1"] == paths
+
+
+def test_doctor_of_a_cluster(ctl: Ctl, canned: Canned) -> None:
+    """The daemon's findings as JSON in the words of all others; status 1 where one is bad, 3 where there is no such."""
+    done = ctl("doctor", "frontier", "--json")
+    assert (1, "") == (done.status, done.err)
+    assert ["ok", "warning", "wrong"] == [one["state"] for one in json.loads(done.out)]
+    assert 3 == ctl("doctor", "mars").status
+
+
+def test_doctor_says_how_it_stands_with_every_cluster(ctl: Ctl, canned: Canned) -> None:
+    """A line each, with what to do where something is to be done."""
+    done = ctl("doctor", "--json")
+    found = [(one["state"], one["text"], one["remedy"]) for one in json.loads(done.out) if one["check"] == "cluster"]
+    assert [
+        (
+            "ok",
+            "cluster frontier: connected (frontier-login.example.org)",
+            "`sessionctl doctor frontier` checks all of it",
+        )
+    ] == found[:1]
+    assert ["ok", "warning", "warning"] == [state for state, _, _ in found]
+    assert "sessionctl login alps" in found[2][2]
+
+
+def test_extend(ctl: Ctl, canned: Canned) -> None:
+    """What was typed is what is asked for."""
+    assert 0 == ctl("extend", "jl", "+01:30:00", "--json").status
+    assert ("POST", "/v1/sessions/jl/extend", {"by": "+01:30:00"}) == canned.requests[-1]

@@ -73,7 +73,9 @@ def test_the_example_explains_every_key(tmp_path: Path) -> None:
     for field in fields(Ssh):
         assert example.get(field.name, getattr(default, field.name)) == getattr(cluster.transport, field.name)
     expected = ClusterConfig(
-        name=cluster.name, transport=cluster.transport, defaults={"partition": "batch", "account": "abc123"}
+        name=cluster.name,
+        transport=cluster.transport,
+        defaults={"partition": "batch", "account": "abc123", "time": "02:00:00"},
     )
     assert expected == cluster
     section = text.partition("[clusters.frontier]")[2]
@@ -160,7 +162,7 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
         write(
             tmp_path,
             '[daemon]\nservices_dirs = ["/nowhere/at/all"]\n[notify]\ncommand = ["x"]\n[idle]\nafter = "1h"\n'
-            '[clusters.frontier]\nhost = "f"\n',
+            '[clusters.frontier]\nhost = "f"\nscheduler = "pbs"\n',
         )
     )
     assert (
@@ -168,8 +170,8 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
         "config.toml:4 notify.command: this version runs no command for news yet",
         "config.toml:6 idle.after: this version does not end idle sessions yet",
         (
-            "config.toml:7 clusters.frontier: this version starts sessions on this machine only and does not connect to"
-            " clusters yet"
+            "config.toml:9 clusters.frontier.scheduler: this version starts sessions on the login node of a PBS cluster"
+            " only"
         ),
     ) == config.warnings
 

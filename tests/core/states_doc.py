@@ -1,9 +1,11 @@
-"""Writes docs/states.md from the table: ``python -m tests.core.states_doc > docs/states.md``."""
+"""Writes docs/states.md from the tables: ``python -m tests.core.states_doc > docs/states.md``."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
+from sessiond.core.link import LINK_EVENTS, LINK_IGNORED, LINK_TABLE, LinkState
+from sessiond.core.link import Rule as LinkRule
 from sessiond.core.session import State
 from sessiond.core.table import ANSWERS, DEADLINES, EVENTS, IGNORED, READY_WITHIN, TABLE, WANTS, Rule
 
@@ -15,10 +17,18 @@ the session will have ended. What is neither a rule nor ignored is impossible: i
 
 """
 
+LINK_INTRO = """# The states of a cluster's link
+
+Generated from `sessiond/core/link.py` in the same way. A lost link is no state of a session: what people read is put
+together from both. *unasked* is what holds instead where nobody was asked for anything and nothing was denied.
+NEEDS_LOGIN and BLOCKED are left by a person or by another configuration only.
+
+"""
+
 
 def states_markdown() -> str:
     """The whole page."""
-    parts = [INTRO, _mermaid(), _states(), _rules(), _answers()]
+    parts = [INTRO, _mermaid(), _states(), _rules(), _answers(), LINK_INTRO, _link_mermaid(), _link_rules()]
     return "\n".join(parts)
 
 
@@ -90,6 +100,39 @@ def _answers() -> str:
         names = ", ".join(kind.__name__ for kind in EVENTS if kind in answers) or "nothing: it only ends"
         lines.append(f"| {action.__name__} | {names} |")
     return "\n".join([*lines, ""])
+
+
+def _link_mermaid() -> str:
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {LinkState.IDLE}"]
+    arrows: dict[tuple[LinkState, LinkState], list[str]] = defaultdict(list)
+    for state in LinkState:
+        for kind, rule in LINK_TABLE[state].items():
+            for way in (rule, rule.unasked):
+                if way is not None and way.to is not state:
+                    arrows[state, way.to].append(kind.__name__ + (" (unasked)" if way is rule.unasked else ""))
+    lines += [
+        f"    {a.value.replace('-', '_')} --> {b.value.replace('-', '_')}: {', '.join(names)}"
+        for (a, b), names in arrows.items()
+    ]
+    return "\n".join([*lines, "```", ""])
+
+
+def _link_rules() -> str:
+    count = len(LinkState) * len(LINK_EVENTS)
+    rules = sum(len(LINK_TABLE[s]) for s in LinkState)
+    ignored = sum(len(LINK_IGNORED[s]) for s in LinkState)
+    lines = [f"{count} cells: {rules} rules, {ignored} ignored, {count - rules - ignored} impossible.", "", "```text"]
+    for state in LinkState:
+        lines.append(str(state))
+        lines += [f"    {kind.__name__:18s} -> {_link_rule(rule)}".rstrip() for kind, rule in LINK_TABLE[state].items()]
+        if LINK_IGNORED[state]:
+            lines.append(f"    ignored: {', '.join(sorted(kind.__name__ for kind in LINK_IGNORED[state]))}")
+    return "\n".join([*lines, "```", ""])
+
+
+def _link_rule(rule: LinkRule) -> str:
+    text = f"{rule.to:16s}{' '.join(action.name.lower() for action in rule.do)}"
+    return text if rule.unasked is None else f"{text}  (unasked: {_link_rule(rule.unasked).rstrip()})"
 
 
 if __name__ == "__main__":

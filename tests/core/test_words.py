@@ -102,6 +102,19 @@ def test_waiting_says_why() -> None:
     assert ("held in the queue", Severity.ATTENTION) == (describe(held, NOW).phrase, describe(held, NOW).severity)
 
 
+def test_waiting_says_when_it_may_end() -> None:
+    """The scheduler's estimate, while it lies ahead; and a node that is being prepared is no longer waited for."""
+    waiting = a_session(State.WAIT_FOR_NODE, spec=a_spec(mode=Mode.SLURM))
+    assert waiting.job is not None
+
+    def after(**job: object) -> Status:
+        return describe(replace(waiting, job=replace(waiting.job, **job)), NOW)  # type: ignore[type-var]  # it has one
+
+    assert "the scheduler expects to start it in 12 min" == after(expected_start=NOW + 725).next
+    assert "it starts when the scheduler finds room" == after(expected_start=NOW - 5).next
+    assert "its node is being prepared" == after(phase=Phase.CONFIGURING).phrase
+
+
 def test_a_service_that_takes_long_and_one_that_answered_before() -> None:
     """Three things a tunnel without an answer can mean."""
     session = a_session(State.TUNNEL)

@@ -160,10 +160,13 @@ class Workspace:
         for daemon in self._daemons:
             daemon.close()
         reserved = [file for folder in self.jobdirs() for file in traces.reserved(folder)]
+        sockets = [file.read_text().strip() for folder in self.jobdirs() for file in folder.glob("socket.folder")]
         traces.end_marked(self.mark)
         traces.end_marked(f"HOME={self.home}")
         for file in reserved:
             file.unlink(missing_ok=True)
+        for folder in sockets:
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self.root)
 
     def jobdirs(self) -> list[Path]:
@@ -286,6 +289,7 @@ class Workspace:
         ports = {port for one in sessions for port in (one["open_port"], one["service_port"]) if port is not None}
         left += [str(file) for port in ports if traces.is_orphan(file := Path(f"/tmp/{port}.port.used"))]
         left += [str(file) for one in sessions for file in traces.reserved(Path(one["folder"]))]
+        left += [str(folder) for one in sessions for folder in Path("/tmp").glob(f"{tag(one)}.*")]
         return left
 
 

@@ -10,6 +10,10 @@ import pytest
 
 from tests.daemon.workspace import Workspace
 
+from .bed.fixtures import cluster, shared_cluster
+
+__all__ = ["cluster", "house", "shared_cluster"]
+
 ENVS = os.environ.get("SESSIOND_ENVS", str(Path(__file__).parents[2] / ".cache" / "envs"))
 
 

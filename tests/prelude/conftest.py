@@ -10,11 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import choice
+from shutil import rmtree
 
 import pytest
 
 from sessiond.core.ids import ALPHABET
 from sessiond.core.session import Session
+from sessiond.core.spec import Listen, Mode
 from sessiond.render.bundle import bundle
 from tests.render.sample import lib, session
 
@@ -29,9 +31,9 @@ class Trial:
     folder: Path
     started: list[subprocess.Popen[bytes]]
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, **more: str) -> subprocess.Popen[bytes]:
         """Run session.sh as the runner does: output to logs.out, the session's marks in the environment."""
-        env = {"PATH": os.environ["PATH"], "SESSIOND_TAG": self.session.tag, "SESSIOND_RUN": RUN}
+        env = {"PATH": os.environ["PATH"], "SESSIOND_TAG": self.session.tag, "SESSIOND_RUN": RUN, **more}
         with (self.folder / "logs.out").open("ab") as log:
             process = subprocess.Popen(
                 ["bash", self.folder / "session.sh"],
@@ -47,9 +49,9 @@ class Trial:
         self.started.append(process)
         return process
 
-    def run(self) -> int:
+    def run(self, **more: str) -> int:
         """Start it and wait for its end."""
-        return self.start().wait()
+        return self.start(**more).wait()
 
     def fields(self, name: str) -> dict[str, str]:
         """The ``key=value`` lines of a file the session published."""
@@ -81,9 +83,17 @@ def trial(tmp_path: Path) -> Iterator[MakeTrial]:
     """Make sessions from a template's text; whatever they left running is ended with the test."""
     made: list[Trial] = []
 
-    def make(start: str, *, kill: str | None = None, params: Mapping[str, str] | None = None, setup: str = "") -> Trial:
+    def make(
+        start: str,
+        *,
+        kill: str | None = None,
+        params: Mapping[str, str] | None = None,
+        setup: str = "",
+        mode: Mode = Mode.LOCAL,
+        listen: Listen = Listen.LOOPBACK,
+    ) -> Trial:
         ident = "".join(choice(ALPHABET) for _ in range(12))
-        folder = tmp_path / ident
+        folder = tmp_path / "sessiond" / ident
         rendered = session(
             start=start.encode(),
             kill=None if kill is None else kill.encode(),
@@ -91,6 +101,8 @@ def trial(tmp_path: Path) -> Iterator[MakeTrial]:
             setup=setup,
             jobdir=str(folder),
             ident=ident,
+            mode=mode,
+            listen=listen,
         )
         for name, content in bundle(rendered, lib()).items():
             path = folder / name
@@ -110,3 +122,5 @@ def trial(tmp_path: Path) -> Iterator[MakeTrial]:
                 process.stdin.close()
         for line in (one.folder / "ports").read_text().splitlines() if (one.folder / "ports").exists() else ():
             Path(f"/tmp/{line.split()[0]}.port.used").unlink(missing_ok=True)
+        for left in Path("/tmp").glob(f"{one.session.tag}.*"):
+            rmtree(left)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sessiond.core.ids import ClusterName, SessionId
 from sessiond.core.session import Session, State
-from sessiond.core.spec import LaunchSpec, Mode, ServiceFile, ServiceSpec
+from sessiond.core.spec import LaunchSpec, Listen, Mode, ServiceFile, ServiceSpec
 
 LIB_DIR = Path(__file__).parents[2] / "services" / "_lib"
 START = b'echo "serving on ${servicePort}"\nsleep 9999\n'
@@ -29,8 +29,10 @@ def session(
     setup: str = "",
     ident: str = "0123456789ab",
     extra: tuple[ServiceFile, ...] = (),
+    mode: Mode = Mode.LOCAL,
+    listen: Listen = Listen.LOOPBACK,
 ) -> Session:
-    """A local session of a service called ``trial`` with the given template texts."""
+    """A session of a service called ``trial`` with the given template texts."""
     files = [
         ServiceFile(path=path, content=content)
         for path, content in (("start-template.sh", start), ("kill-template.sh", kill))
@@ -44,12 +46,13 @@ def session(
             service=ServiceSpec(name="trial", title="Trial", files=(*files, *extra)),
             workflow="trial",
             cluster=ClusterName("local"),
-            mode=Mode.LOCAL,
+            mode=mode,
             user="ada",
             jobdir=jobdir,
             params={} if params is None else params,
             secrets={"service_token": "s3cret"} if secrets is None else secrets,
             setup=setup,
+            listen=listen,
         ),
         open_port=51234,
         created=0.0,

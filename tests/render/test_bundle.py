@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sessiond.core.errors import SpecError
-from sessiond.core.spec import ServiceFile
+from sessiond.core.spec import Listen, Mode, ServiceFile
 from sessiond.render.bundle import bundle
 from tests.render.sample import KILL, LIB_DIR, START, lib, session
 
@@ -30,6 +30,21 @@ def test_golden(name: str) -> None:
     assert (GOLDEN / name).read_bytes() == made
 
 
+@pytest.mark.parametrize(
+    ("mode", "listen", "expected"),
+    [
+        (Mode.LOCAL, Listen.SOCKET, "SESSIOND_HOST=127.0.0.1 SESSIOND_LISTEN=socket"),
+        (Mode.CONTROLLER, Listen.LOOPBACK, "SESSIOND_HOST=127.0.0.1 SESSIOND_LISTEN=loopback"),
+        (Mode.SLURM, Listen.ANY, 'SESSIOND_HOST="${SLURMD_NODENAME:-$(hostname)}" SESSIOND_LISTEN=any'),
+        (Mode.PBS, Listen.SOCKET, 'SESSIOND_HOST="${SLURMD_NODENAME:-$(hostname)}" SESSIOND_LISTEN=socket'),
+    ],
+)
+def test_where_to_listen(mode: Mode, listen: Listen, expected: str) -> None:
+    """The script says by what name the service is reached, and where the template may listen."""
+    script = bundle(session(mode=mode, listen=listen), lib())["session.sh"].decode()
+    assert [f"export {expected}"] == [line for line in script.splitlines() if "SESSIOND_LISTEN" in line]
+
+
 def test_everything_is_in_the_bundle() -> None:
     """All files by their path: what is rendered, the library, and the service's own."""
     extra = (ServiceFile(path="web/index.html", content=b"<p>"),)
@@ -42,6 +57,7 @@ def test_everything_is_in_the_bundle() -> None:
         "utils/notify.sh",
         "lib/ports.sh",
         "lib/prelude.sh",
+        "lib/socket.sh",
         "lib/toolkit.sh",
         "lib/watch.sh",
         "service/start-template.sh",
@@ -85,11 +101,12 @@ def test_without_a_kill_template_there_is_nothing_to_kill() -> None:
 
 def test_shellcheck_and_bash_accept_every_script(tmp_path: Path) -> None:
     """The library and the rendered scripts are free of complaints (but for names that come from files they source)."""
-    for name, content in bundle(session(start=START, kill=KILL, setup="umask 027"), lib()).items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    rendered = [tmp_path / name for name in ("session.sh", "kill.sh", "inputs.sh", "secrets.sh")]
+    rendered = []
+    for mode in Mode:
+        made = bundle(session(start=START, kill=KILL, setup="umask 027", mode=mode), lib())
+        for name in ("session.sh", "kill.sh", "inputs.sh", "secrets.sh"):
+            rendered.append(tmp_path / f"{mode}-{name}")
+            rendered[-1].write_bytes(made[name])
     scripts = [*LIB_DIR.glob("*.sh"), *rendered]
     for path in scripts:
         subprocess.run(["bash", "-n", path], check=True)

@@ -40,12 +40,15 @@ from sessiond.core.pace import LOCAL_PACE, PollPolicy
 from sessiond.core.report import JobReport, Snapshot
 from sessiond.core.session import Endpoint, Outcome, Phase, Problem, Session, State
 from sessiond.core.spec import LaunchSpec, Mode, Probe, ServiceFile, ServiceSpec
+from sessiond.remote.transport import Connector
 from sessiond.runtime import cluster as clusters
 from sessiond.runtime.bus import Bus, Published
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.lanes import Lanes
+from sessiond.runtime.link import LinkKeeper
+from sessiond.runtime.linked import Linked
 from sessiond.runtime.listener import reserve
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
@@ -250,6 +253,9 @@ class ScriptedCluster:
     def forget(self, session: Session) -> Command:
         return _command("forget", session)
 
+    def files(self, session: Session, bundle: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return bundle
+
     def rehearse(self, session: Session) -> Command | None:
         return None
 
@@ -287,6 +293,7 @@ class World:
         policy: PollPolicy,
         *,
         strict: bool,
+        connector: Connector | None,
     ) -> None:
         self.group = group
         self.clock = clock
@@ -294,18 +301,22 @@ class World:
         self.bus = Bus()
         self.heard: list[Published] = []
         self.logs: list[EventDict] = []
-        self.engine = Engine(clock, history, self.bus, strict=strict)
+        self.engine = Engine(clock, history, self.bus, watching=lambda session: parts.watching(session), strict=strict)
+        self.keeper = (
+            None if connector is None else LinkKeeper(LOCAL, connector, clock, lambda: bool(self.engine.live()))
+        )
         self.local = clusters.build(
             LOCAL,
             scheduler="none",
             host="here",
-            dialect=cluster,
-            transport=cluster,
-            policy=policy,
+            dialects={Mode.LOCAL: cluster},
+            transport=cluster if self.keeper is None else Linked(self.keeper),
+            policies={Mode.LOCAL: policy},
             engine=self.engine,
             clock=clock,
             folders=Folders(folder),
             lib={"notify.sh": b""},
+            keeper=self.keeper,
         )
         parts = clusters.Clusters({LOCAL: self.local})
         self.standing = StandingWork(
@@ -314,6 +325,8 @@ class World:
         self.lanes = Lanes(group, clock, history, parts.perform, self.engine.session, self.engine.tell)
         self.engine.attach(self.lanes, self.standing)
         self.timers = Timers(clock, self.engine.live, self.engine.deadlines, self.engine.tell)
+        if self.keeper is not None:
+            self.keeper.listen(lambda _link: self.timers.poke())
         self.bus.listen(self.heard.append)
         self.bus.listen(lambda _published: self.timers.poke())
 
@@ -360,16 +373,29 @@ async def world(
     policy: PollPolicy = LOCAL_PACE,
     strict: bool = True,
     loaded: Loaded | None = None,
+    connector: Connector | None = None,
 ) -> AsyncIterator[World]:
-    """A runtime at work; taken down at once, as by kill -9, at the end."""
+    """A runtime at work; taken down at once, as by kill -9, at the end. With ``connector`` it reaches its cluster
+    over a link."""
     with capture_logs() as logs:
         async with anyio.create_task_group() as group:
-            here = World(group, clock, folder, cluster or ScriptedCluster(), history or Memory(), policy, strict=strict)
+            here = World(
+                group,
+                clock,
+                folder,
+                cluster or ScriptedCluster(),
+                history or Memory(),
+                policy,
+                strict=strict,
+                connector=connector,
+            )
             here.logs = logs
             try:
                 group.start_soon(here.engine.run)
                 group.start_soon(here.timers.run)
                 group.start_soon(here.local.poller.run)
+                if here.keeper is not None:
+                    group.start_soon(here.keeper.run)
                 if loaded is not None:
                     here.restore(loaded)
                 yield here

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sessiond.config.catalogue import Catalogue
-from sessiond.core.errors import Conflict, NotFound, Refused, SpecError
+from sessiond.core.errors import Conflict, NotFound, SpecError
+from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session, State
-from sessiond.core.spec import Mode
-from sessiond.runtime.launch import Place, Request, mode_of, name_for, new_session, walltime_s
-from tests.core.steady import steady
+from sessiond.core.spec import Listen, Mode, Resources
+from sessiond.runtime.launch import Place, Request, mode_of, name_for, new_session, place_of
 
-PLACE = Place(workdir="/home/alice/", setup="true", defaults={}, user="alice")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("", None), ("02:00:00", 7200), ("1:30", 5400), ("90", 5400), ("0:0:1", 1), ("100:00:00", 360_000)],
+PLACE = Place(
+    name=ClusterName("local"), modes=(Mode.LOCAL,), workdir="/home/alice/", setup="true", defaults={}, user="alice"
 )
-def test_walltimes(text: str, seconds: int | None) -> None:
-    """HH:MM:SS, HH:MM, minutes."""
-    assert seconds == walltime_s(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["0", "00:00:00", "soon", "-1", "1:60", "1:00:60", "1:2:3:4", "٣", "9999999", "1.5", ":", " 5"]
+FRONTIER = Place(
+    name=ClusterName("frontier"),
+    modes=(Mode.SLURM, Mode.CONTROLLER),
+    workdir="~/work",
+    setup="",
+    defaults={"partition": "batch", "time": "60", "a": "1"},
+    user="alice",
+    listen={Mode.SLURM: Listen.ANY, Mode.CONTROLLER: Listen.SOCKET},
 )
-def test_walltimes_that_are_none(text: str) -> None:
-    """Refused with what was expected and what came."""
-    with pytest.raises(SpecError, match="expected HH:MM:SS"):
-        walltime_s(text)
-
-
-@steady
-@given(st.text(max_size=12))
-def test_no_text_is_a_crash(text: str) -> None:
-    """Seconds within a year, or a SpecError."""
-    try:
-        seconds = walltime_s(text)
-    except SpecError:
-        return
-    assert seconds is None or 0 < seconds <= 365 * 24 * 3600
 
 
 @pytest.mark.parametrize("name", ["Name", "a b", "-a", "a-", "a" * 41, "a.b", "é", "a\n"])
@@ -65,19 +46,24 @@ def test_a_name_that_is_taken_and_one_that_is_found() -> None:
     assert ["my-service", "session"] == [name_for(Request(service=s), ()) for s in ("My_Service!", "___")]
 
 
-def test_the_one_mode_there_is() -> None:
-    """Local, said or not; all else is refused, and directives have nobody to read them."""
-    assert [Mode.LOCAL, Mode.LOCAL] == [mode_of(Request(service="x", mode=m), ()) for m in ("", "local")]
-    for request in (
-        Request(service="x", mode="slurm"),
-        Request(service="x", mode="rocket"),
-        Request(service="x", cluster="frontier"),
-        Request(service="x", directives=("--nice",)),
+def test_modes() -> None:
+    """The cluster's usual one if none is said; what does not exist or fit is refused, and directives nobody reads."""
+    assert [Mode.LOCAL, Mode.LOCAL] == [mode_of(Request(service="x", mode=m), PLACE) for m in ("", "local")]
+    assert [Mode.SLURM, Mode.CONTROLLER] == [
+        mode_of(Request(service="x", mode=m), FRONTIER) for m in ("", "controller")
+    ]
+    for request, place, message in (
+        (Request(service="x", mode="slurm"), PLACE, "local has mode local only"),
+        (Request(service="x", mode="rocket"), PLACE, "expected one of local, controller, slurm, pbs"),
+        (Request(service="x", mode="local"), FRONTIER, "frontier has mode slurm or controller only"),
+        (Request(service="x", directives=("--nice",)), PLACE, "no scheduler that could read directives"),
+        (Request(service="x", mode="controller", directives=("--nice",)), FRONTIER, "no scheduler"),
     ):
-        with pytest.raises(Refused):
-            mode_of(request, {"frontier"})
-    with pytest.raises(NotFound, match="no cluster mars"):
-        mode_of(Request(service="x", cluster="mars"), {"frontier"})
+        with pytest.raises(SpecError, match=message):
+            mode_of(request, place)
+    with pytest.raises(NotFound, match="no cluster mars") as refused:
+        place_of(Request(service="x", cluster="mars"), {PLACE.name: PLACE, FRONTIER.name: FRONTIER})
+    assert "Clusters: local, frontier; config.toml names them." == refused.value.hint
 
 
 @pytest.fixture
@@ -90,12 +76,12 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 def made(catalogue: Catalogue, request: Request, place: Place = PLACE) -> Session:
     """The session that a request makes."""
-    return new_session(request, catalogue, place, now=1e9, number=3, open_port=50001, taken=())
+    return new_session(request, catalogue, {place.name: place}, now=1e9, number=3, open_port=50001, taken=())
 
 
 def test_a_session_as_it_begins(catalogue: Catalogue) -> None:
     """Everything resolved; its token is its own and hidden from whoever prints it."""
-    place = Place(workdir="/home/alice/", setup="true", defaults={"a": "1", "b": "1"}, user="alice")
+    place = replace(PLACE, defaults={"a": "1", "b": "1", "partition": "batch"})
     session = made(catalogue, Request(service="tiny", settings={"b": "2"}, time="10"), place)
     assert (State.RENDER, 0, 3, 50001, "tiny") == (
         session.state,
@@ -124,3 +110,36 @@ def test_an_unknown_service_is_not_found(catalogue: Catalogue) -> None:
     for name in ("nothing", "../tiny", "", "tiny/", "\0"):
         with pytest.raises(NotFound):
             made(catalogue, Request(service=name))
+
+
+def test_a_session_on_a_cluster(catalogue: Catalogue) -> None:
+    """What the scheduler is asked for is no variable of the service; what the person says goes before the defaults."""
+    request = Request(
+        service="tiny",
+        cluster="frontier",
+        settings={"partition": "gpu", "gpus": "a100:2", "b": "2"},
+        directives=("#SBATCH --exclusive",),
+    )
+    spec = made(catalogue, request, FRONTIER).spec
+    assert Resources(partition="gpu", gpus="a100:2", walltime_s=3600, extra=("--exclusive",)) == spec.resources
+    assert {"a": "1", "b": "2"} == dict(spec.params)
+    assert ("frontier", Mode.SLURM, Listen.ANY) == (spec.cluster, spec.mode, spec.listen)
+    assert spec.jobdir.startswith("~/work/sessiond/")
+
+
+def test_a_login_node_is_asked_for_nothing(catalogue: Catalogue) -> None:
+    """The defaults that are for the scheduler are passed over."""
+    spec = made(catalogue, Request(service="tiny", cluster="frontier", mode="controller"), FRONTIER).spec
+    assert (Resources(), {"a": "1"}, Listen.SOCKET) == (spec.resources, dict(spec.params), spec.listen)
+
+
+def test_a_service_keeps_a_parameter_of_the_scheduler_s_name(tmp_path: Path) -> None:
+    """A service that declares `nodes` gets it; one that declares others is not given what only a scheduler reads."""
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "start-template.sh").write_text("true\n")
+    (tmp_path / "maps" / "service.toml").write_text("[params.nodes]\n[params.title]\n")
+    catalogue = Catalogue.read([tmp_path])
+    spec = made(catalogue, Request(service="maps", cluster="frontier", settings={"nodes": "many"}), FRONTIER).spec
+    assert ("many", None) == (spec.params["nodes"], spec.resources.nodes)
+    with pytest.raises(SpecError, match="--set cpus: mode local has no scheduler"):
+        made(catalogue, Request(service="maps", settings={"cpus": "2"}))

@@ -8,12 +8,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from sessiond.core.errors import AnswerLost, Unreadable
+from sessiond.core.errors import AnswerLost, HostDown, Unreadable
 from sessiond.core.pace import PollPolicy
 from sessiond.core.session import Phase, State
+from sessiond.runtime.poller import Poller
 from tests.runtime.conftest import VirtualClock
+from tests.runtime.connector import ScriptedConnector
 from tests.runtime.memory import Memory
-from tests.runtime.scripted import world
+from tests.runtime.scripted import LOCAL, ScriptedCluster, world
 
 pytestmark = pytest.mark.anyio
 
@@ -111,3 +113,61 @@ async def test_a_slow_cluster_is_asked_less(virtual: VirtualClock, tmp_path: Pat
         before = len(here.cluster.looks)
         await anyio.sleep(6600)
         assert 9 <= len(here.cluster.looks) - before <= 12
+
+
+async def test_nobody_looks_without_a_link(virtual: VirtualClock, tmp_path: Path) -> None:
+    """No look and no word while it is down; one at once when it is back; and no session changed for it."""
+    connector, history = ScriptedConnector(), Memory()
+    async with world(virtual, tmp_path, history=history, policy=PollPolicy(floor_s=15.0), connector=connector) as here:
+        connector.behind = here.cluster
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        await anyio.sleep(600)
+        connector.trouble = HostDown("no route to host")
+        connector.made[-1].die()
+        await anyio.sleep(1)
+        looks = len(here.cluster.looks)
+        await anyio.sleep(DAY)
+        assert looks == len(here.cluster.looks)
+        assert ["a cluster cannot be reached"] == [line["event"] for line in here.logs]
+        connector.trouble = None
+        here.keeper.network_changed()  # type: ignore[union-attr]  # there is one
+        await anyio.sleep(1)
+        assert looks + 1 == len(here.cluster.looks)
+
+
+async def test_a_first_failure_is_followed_soon(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Once, at the floor; then at the usual pace."""
+
+    def trouble() -> None:
+        raise AnswerLost("gone")
+
+    async with world(virtual, tmp_path, policy=PollPolicy(floor_s=15.0)) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        await anyio.sleep(600)
+        here.cluster.look_trouble = trouble
+        before = len(here.cluster.looks)
+        await anyio.sleep(300)
+        gaps = [b - a for a, b in pairwise(here.cluster.looks[before:])]
+        assert 15.0 == pytest.approx(gaps[0])
+        assert all(50 < gap < 70 for gap in gaps[1:])
+
+
+async def test_a_failing_poller_keeps_to_the_floor(virtual: VirtualClock, tmp_path: Path) -> None:
+    """A defect that ends it, and the supervisor that starts it again, ask no faster."""
+
+    def trouble() -> None:
+        raise ZeroDivisionError
+
+    broken = ScriptedCluster()
+    broken.look_trouble = trouble
+    async with world(virtual, tmp_path) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        policy = PollPolicy(floor_s=15.0)
+        poller = Poller(LOCAL, broken, broken, policy, virtual, here.engine.live, here.engine.tell)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                await poller.run()
+    assert 15.0 == pytest.approx(broken.looks[1] - broken.looks[0])

@@ -77,6 +77,19 @@ async def test_a_starting_service_is_asked_ever_more_rarely(virtual: VirtualCloc
     assert prober.problem is None
 
 
+async def test_what_keeps_a_starting_service_from_answering_is_told_when_it_lasts(virtual: VirtualClock) -> None:
+    """The same reason for ten seconds is told once; another one that lasts, too; one that changes all the time is not."""
+    other = Down(Problem(code="not-sent", message="prohibited"))
+    service = Service(virtual, lambda now: REFUSED if now < 40 else other)
+    fickle = Service(virtual, lambda now: REFUSED if int(now / 2) % 2 else other)
+    async with service.probed(), fickle.probed():
+        await virtual.sleep(9)
+        assert [] == service.said
+        await virtual.sleep(300)
+    assert [(11.0, "connection refused"), (51.0, "prohibited")] == service.said
+    assert [] == fickle.said
+
+
 async def test_a_day_in_a_second(virtual: VirtualClock) -> None:
     """A day of probing a service that is up is a question each 30 s, and one report."""
     service = Service(virtual, up_between(0, 1e9))

@@ -8,11 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from sessiond.core.errors import AnswerLost
+from sessiond.core.errors import AnswerLost, HostDown
 from sessiond.core.session import Outcome, State
 from sessiond.runtime.timers import LONGEST_STEP_S, Deadlines
 from tests.core.builders import NOW, a_session
 from tests.runtime.conftest import VirtualClock
+from tests.runtime.connector import ScriptedConnector
 from tests.runtime.scripted import world
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +90,30 @@ async def test_retries_come_when_they_are_due(virtual: VirtualClock, tmp_path: P
         here.cluster.script(session).trouble = None
         await here.reaches(State.RUNNING, [session], 80)
         assert (None, None) == (here.of(session).retry_at, here.of(session).problem)
+
+
+def test_what_cannot_be_observed_does_not_wait() -> None:
+    """Nothing counts, and nothing comes nearer, while the session's cluster is out of sight."""
+    seen = True
+    deadlines, session = Deadlines(lambda _session: seen), a_session(State.RENDER)
+    assert [] == deadlines.advance([session], 0) + deadlines.advance([session], 800)
+    seen = False
+    assert [] == [due for _ in range(100) for due in deadlines.advance([session], 60)]
+    assert float("inf") == deadlines.next_s([session])
+    seen = True
+    assert 100.0 == deadlines.next_s([session])
+    assert [session.id] == deadlines.advance([session], 100)
+
+
+async def test_a_day_without_a_link_ends_no_session(virtual: VirtualClock, tmp_path: Path) -> None:
+    """A session that is being prepared waits, is tried as soon as the way is found, and comes up."""
+    connector = ScriptedConnector(trouble=HostDown("no route to host"))
+    async with world(virtual, tmp_path, connector=connector) as here:
+        connector.behind = here.cluster
+        session = await here.begin()
+        await anyio.sleep(24 * 3600.0)
+        assert State.RENDER is here.of(session).state
+        connector.trouble = None
+        here.keeper.network_changed()  # type: ignore[union-attr]  # there is one
+        await here.reaches(State.RUNNING, [session], 5)
+        assert ["a cluster cannot be reached", "a cluster can be reached again"] == [x["event"] for x in here.logs]

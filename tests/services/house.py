@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import STDOUT
 
+import aiohttp
 import anyio
-from anyio.abc import Process
+from anyio.abc import ByteStream, Process
 
 from sessiond.config.catalogue import Catalogue, resolve
 from sessiond.core.ids import ClusterName, session_id
 from sessiond.core.session import Session, State
-from sessiond.core.spec import LaunchSpec, Mode
+from sessiond.core.spec import LaunchSpec, Listen, Mode
 from sessiond.render.bundle import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,16 +46,27 @@ class House:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A service that runs: ``port`` is where it listens, ``process`` the session's outer shell."""
+    """A service that runs: ``port`` or ``path`` is where it listens, ``process`` the session's outer shell."""
 
     house: House
     port: int
+    path: str
     process: Process
 
     @property
     def root(self) -> str:
         """The service's own root."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}" if self.port else "http://service"
+
+    @property
+    def private(self) -> bool:
+        """Whether its socket is for its owner only, and its folder too."""
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (Path(self.path), Path(self.path).parent)]
+        return modes == [0o600, 0o700]
+
+    def connector(self) -> aiohttp.BaseConnector:
+        """What a client connects to it with."""
+        return aiohttp.UnixConnector(self.path) if self.path else aiohttp.TCPConnector()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +77,7 @@ class Ended:
     lines: list[str] = field(default_factory=list)
 
 
-def build(base: Path, service: str, **params: str) -> House:
+def build(base: Path, service: str, listen: Listen = Listen.LOOPBACK, **params: str) -> House:
     """Make the folder of a session of ``service`` below ``base``, as staging does.
 
     ``params`` are the form's values; ``servicePort`` is the port the service has to listen on.
@@ -86,6 +99,7 @@ def build(base: Path, service: str, **params: str) -> House:
             jobdir=str(jobdir),
             params=plain | port,
             secrets={"service_token": TOKEN},
+            listen=listen,
         ),
         open_port=OPEN_PORT,
         created=1.0e9,
@@ -161,11 +175,11 @@ async def live(house: House, probe: str) -> AsyncIterator[Live]:
     assert ended.status == 0, ended.lines
     async with session(house) as process:
         with anyio.fail_after(PATIENCE_S):
-            port = await _published_port(house, process)
-            while not await _answers(port, probe):
+            while not await _answers(endpoint := await _published(house, process), probe):
                 assert process.returncode is None, log_of(house)
                 await anyio.sleep(0.05)
-        yield Live(house=house, port=port, process=process)
+        port, path = int(endpoint.get("port", "0")), endpoint.get("path", "")
+        yield Live(house=house, port=port, path=path, process=process)
 
 
 async def ended(process: Process) -> int:
@@ -212,24 +226,28 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-async def _published_port(house: House, process: Process) -> int:
+async def _published(house: House, process: Process) -> dict[str, str]:
     while True:
-        text = house.path("endpoint").read_text() if house.path("endpoint").exists() else ""
-        for line in text.splitlines():
-            if line.startswith("port="):
-                return int(line.removeprefix("port="))
+        if house.path("endpoint").exists():
+            return dict(line.split("=", 1) for line in house.path("endpoint").read_text().splitlines())
         assert process.returncode is None, log_of(house)
         await anyio.sleep(0.05)
 
 
-async def _answers(port: int, probe: str) -> bool:
+async def _connected(endpoint: dict[str, str]) -> ByteStream:
+    if "path" in endpoint:
+        return await anyio.connect_unix(endpoint["path"])
+    return await anyio.connect_tcp("127.0.0.1", int(endpoint["port"]))
+
+
+async def _answers(endpoint: dict[str, str], probe: str) -> bool:
     try:
-        stream = await anyio.connect_tcp("127.0.0.1", port)
+        stream = await _connected(endpoint)
     except OSError:
         return False
     async with stream:
         await stream.send(f"GET /{probe} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         try:
             return (await stream.receive()).startswith(b"HTTP/1.")
-        except anyio.EndOfStream:
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
             return False

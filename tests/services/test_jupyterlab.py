@@ -10,6 +10,7 @@ import aiohttp
 import anyio
 import pytest
 
+from sessiond.core.spec import Listen
 from tests.services.house import (
     OPEN_PORT,
     PATIENCE_S,
@@ -70,31 +71,53 @@ async def run_cell(client: aiohttp.ClientSession, service: Live, kernel: str, co
                     return printed
 
 
-async def test_a_cell_runs_and_nothing_is_left(tmp_path: Path) -> None:
-    """A kernel runs a cell and a terminal opens; after TERM, no process and no runtime file of the service is left."""
-    house = build(tmp_path, "jupyterlab-host")
+async def terminal_says(client: aiohttp.ClientSession, service: Live, command: str, expected: str) -> None:
+    """Type ``command`` into a new terminal and wait until it has printed ``expected``."""
+    async with client.post(f"{service.root}{BASE}/api/terminals") as answer:
+        assert answer.status == 200
+        name = (await answer.json())["name"]
+    printed = ""
+    async with client.ws_connect(f"{service.root}{BASE}/terminals/websocket/{name}") as channel:
+        await channel.send_json(["stdin", f"{command}\r"])
+        with anyio.fail_after(PATIENCE_S):
+            while expected not in printed:
+                kind, *rest = json.loads(await channel.receive_str())
+                printed += rest[0] if kind == "stdout" else ""
+
+
+@pytest.mark.parametrize("listen", list(Listen))
+async def test_a_cell_runs_and_nothing_is_left(tmp_path: Path, listen: Listen) -> None:
+    """A kernel runs a cell and a terminal opens, wherever it listens and whatever the user's own configuration says
+    of that; after TERM, no process and no file of the service is left outside its folder."""
+    house = build(tmp_path, "jupyterlab-host", listen)
+    own = tmp_path / "home" / ".jupyter" / "jupyter_server_config.json"
+    own.parent.mkdir()
+    own.write_text(json.dumps({"ServerApp": {"port": 9999, "ip": "127.0.0.2", "sock": ""}}))
     async with live(house, PROBE) as service:
-        async with aiohttp.ClientSession(headers=WITH_TOKEN) as client:
+        assert (listen is Listen.SOCKET) == bool(service.path)
+        assert not service.path or service.private
+        async with aiohttp.ClientSession(headers=WITH_TOKEN, connector=service.connector()) as client:
             kernel = await new_kernel(client, service)
             code = "import os, subprocess\nprint(os.getcwd(), subprocess.Popen(['setsid', '-w', 'sleep', '600']).pid)"
             folder, job = (await run_cell(client, service, kernel, code)).split()
             assert f"{tmp_path}/home" == folder
-            async with client.post(f"{service.root}{BASE}/api/terminals") as answer:
-                assert answer.status == 200
+            await terminal_says(client, service, "echo in-$((6 * 7))", "in-42")
         assert int(job) in processes(house)
         assert TOKEN not in command_lines()
         assert await ended(service.process) == 143
         assert [] == processes(house)
     assert not house.path("jupyter-runtime").exists()
+    assert not service.path or not Path(service.path).parent.exists()
     assert "reason=signal:TERM" in house.path("exit").read_text()
     assert house.path("notified").exists()
     assert TOKEN not in log_of(house)
 
 
-async def test_only_the_token_opens_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listen", [Listen.LOOPBACK, Listen.SOCKET])
+async def test_only_the_token_opens_it(tmp_path: Path, listen: Listen) -> None:
     """Kernels are refused without the token and with a wrong one; the page it lands on neither asks for news."""
-    house = build(tmp_path, "jupyterlab-host")
-    async with live(house, PROBE) as service, aiohttp.ClientSession() as client:
+    house = build(tmp_path, "jupyterlab-host", listen)
+    async with live(house, PROBE) as service, aiohttp.ClientSession(connector=service.connector()) as client:
         for headers in ({}, {"Authorization": "token wrong"}):
             async with client.get(f"{service.root}{BASE}/api/kernels", headers=headers) as answer:
                 assert answer.status == 403

@@ -11,6 +11,7 @@ import aiohttp
 import anyio
 import pytest
 
+from sessiond.core.spec import Listen
 from tests.services.house import (
     OPEN_PORT,
     PATIENCE_S,
@@ -69,15 +70,17 @@ class Tab:
 async def tab(service: Live, name: str = "1", token: str = TOKEN) -> AsyncIterator[Tab]:
     """A tab at shell ``name``."""
     async with (
-        aiohttp.ClientSession(cookies={COOKIE: token}) as client,
+        aiohttp.ClientSession(cookies={COOKIE: token}, connector=service.connector()) as client,
         client.ws_connect(f"{service.root}/ws/{name}") as socket,
     ):
         yield Tab(socket)
 
 
-async def test_commands_run_and_the_size_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listen", list(Listen))
+async def test_commands_run_and_the_size_is_seen(tmp_path: Path, listen: Listen) -> None:
     """A login shell runs a command; after a resize the terminal inside has the new size, and no stale one."""
-    async with live(build(tmp_path, "webshell"), "healthz") as service, tab(service) as one:
+    async with live(build(tmp_path, "webshell", listen), "healthz") as service, tab(service) as one:
+        assert (listen is Listen.SOCKET) == bool(service.path)
         await one.say("stdin", "shopt -q login_shell && echo in $((6 * 7)) $PWD\r")
         await one.until(f"in 42 {tmp_path}/home")
         for rows, columns in ((33, 101), (50, 132)):
@@ -133,10 +136,12 @@ async def test_a_tab_that_lags_behind_stops_the_flood(tmp_path: Path) -> None:
         await one.until("do1ne")
 
 
-async def test_only_the_token_opens_it(tmp_path: Path) -> None:
-    """No token, a wrong one, or a page from elsewhere: no shell, no page, no file of it."""
-    house = build(tmp_path, "webshell")
-    async with live(house, "healthz") as service, aiohttp.ClientSession() as client:
+@pytest.mark.parametrize("listen", [Listen.LOOPBACK, Listen.SOCKET])
+async def test_only_the_token_opens_it(tmp_path: Path, listen: Listen) -> None:
+    """No token, a wrong one, or a page from elsewhere: no shell, no page, no file of it, wherever it listens."""
+    house = build(tmp_path, "webshell", listen)
+    async with live(house, "healthz") as service, aiohttp.ClientSession(connector=service.connector()) as client:
+        assert not service.path or service.private
         for path in ("", "?token=wrong", "page.js", "xterm.js", "new", "ws/1", "ws/1?token=wrong"):
             async with client.get(f"{service.root}/{path}") as answer:
                 assert (path, answer.status) == (path, 403)
@@ -199,10 +204,11 @@ async def test_strange_messages_close_the_connection_only(tmp_path: Path, messag
             await again.until("still-1")
 
 
+@pytest.mark.parametrize("listen", [Listen.LOOPBACK, Listen.SOCKET])
 @pytest.mark.parametrize("way", ["signal", "kill script"])
-async def test_nothing_is_left(tmp_path: Path, way: str) -> None:
-    """A stubborn background job, one that left the terminal, and a shell all end with the session."""
-    house = build(tmp_path, "webshell")
+async def test_nothing_is_left(tmp_path: Path, way: str, listen: Listen) -> None:
+    """A stubborn background job, one that left the terminal, a shell and a socket all end with the session."""
+    house = build(tmp_path, "webshell", listen)
     async with live(house, "healthz") as service:
         async with tab(service) as one:
             await one.say("stdin", "(trap '' HUP TERM; sleep 601; :) & setsid sleep 602 & echo up-$((1))\r")
@@ -214,6 +220,7 @@ async def test_nothing_is_left(tmp_path: Path, way: str) -> None:
             with anyio.fail_after(PATIENCE_S):
                 await service.process.wait()
         assert [] == processes(house)
+        assert not service.path or not Path(service.path).parent.exists()
 
 
 async def test_taken_port_is_an_error(tmp_path: Path) -> None:

@@ -6,28 +6,6 @@
 # Keeps the log, how it ended, the scripts that tell what was run, the user's files, and the claims: a submission that
 # is still on its way must go on finding its fence. Reply: one record: left, pids, files. Exit status: 0 all is gone, 1 not all.
 
-# A reservation is ours if we made the file and it is empty or names this session.
-free_ports() {
-  while read -r reserved; do
-    case $reserved in '' | *[!0-9]* | ??????*) continue ;; esac
-    file=/tmp/$reserved.port.used
-    # shellcheck disable=SC3067 # dash, bash and busybox all have -O
-    [ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ] || continue
-    if [ ! -s "$file" ] || grep -qF "$tag" "$file"; then rm -f "$file"; fi
-  done <ports
-}
-
-# What was put here to run the session, and what its scripts keep here meanwhile. Anything else belongs to the user,
-# whose notebooks may lie where the service's working directory was: it stays.
-remove_ours() {
-  files=''
-  for file in secrets.sh setup.sh run.sh lib utils service ports endpoint notified walltime exit.runner *.lock attempt.*.* \
-    .stage.* .failure* .endpoint.* .exit.* .ports.*; do
-    [ -e "$file" ] || [ -L "$file" ] || continue
-    remove "./$file" || files="$files $file"
-  done
-}
-
 main() {
   outset
   begin

@@ -22,10 +22,7 @@ record() {
 }
 
 # finish STATUS: the reply is complete
-finish() {
-  printf '\036end\n'
-  exit "$1"
-}
+finish() { printf '\036end\n' && exit "$1"; }
 
 # answer STATUS WHAT TEXT: a reply of this one record
 answer() {
@@ -33,7 +30,7 @@ answer() {
   finish "$1"
 }
 
-# Relative folders are below the home folder; what these scripts start is marked only where they say so.
+# outset: relative folders are below the home folder; what is started bears a mark only where that is said
 outset() {
   unset SESSIOND_TAG SESSIOND_RUN
   cd "${HOME:-/}" || exit 71
@@ -55,15 +52,17 @@ same() {
   stat_of "$1" && [ "$p_start" = "$2" ] && case $p_state in [ZXx]) false ;; esac
 }
 
-# read_pairs FILE: sets status at run reason server port scheme from at most 12 lines KEY=VALUE
+# read_pairs FILE: sets status at run reason server port scheme path, and hostkeys, joined by \037, from at most 16 lines
+# KEY=VALUE
 read_pairs() {
-  status='' at='' run='' reason='' server='' port='' scheme='' lines=0
+  status='' at='' run='' reason='' server='' port='' scheme='' path='' hostkeys='' lines=0
   [ -f "$1" ] && [ -r "$1" ] || return 1
-  while [ "$lines" -lt 12 ] && { IFS='=' read -r key value || [ -n "$key" ]; }; do
-    lines=$((lines + 1))
-    case $key in
-      status) status=$value ;; at) at=$value ;; run) run=$value ;; reason) reason=$value ;;
-      host) server=$value ;; port) port=$value ;; scheme) scheme=$value ;;
+  while [ "$lines" -lt 16 ] && { IFS= read -r line || [ -n "$line" ]; }; do
+    lines=$((lines + 1)) value=${line#*=} # by hand: `read` would eat a value's last equals sign
+    case ${line%%=*} in
+      host) server=$value ;;
+      status | at | run | reason | port | scheme | path) eval "${line%%=*}=\$value" ;;
+      hostkey) hostkeys=$hostkeys${hostkeys:+$US}$value ;;
     esac
   done <"$1"
 }

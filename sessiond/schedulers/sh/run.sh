@@ -6,12 +6,6 @@
 # sees to it that `exit` tells how it ended. Exit status: 0 it has run; 75 no claim could be made; 76 claimed by
 # another or fenced: nothing was run. Prints nothing; the session's output goes to logs.out.
 
-# record_exit STATUS REASON
-record_exit() {
-  (umask 077 && printf 'status=%s\nat=%s\nrun=%s\nreason=%s\n' "$1" "$(date +%s)" "$SESSIOND_RUN" "$2" >exit.runner) &&
-    mv -f exit.runner exit
-}
-
 # In the background. TERM is ignored because it goes to the whole group; USR1 says that the session is over.
 watch_walltime() {
   nap=''
@@ -59,8 +53,7 @@ main() {
   [ -z "$watcher" ] || kill -USR1 "$watcher" 2>/dev/null
   read_pairs exit
   [ "$run" = "$SESSIOND_RUN" ] || status=''
-  why='exit'
-  [ "$ended" -le 128 ] || ! signal=$(kill -l "$((ended - 128))" 2>/dev/null) || why=signal:${signal#SIG}
+  why_ended "$ended"
   [ ! -e walltime ] || { why=walltime && ended=${status:-$ended} && status=''; }
   [ -n "$status" ] || record_exit "$ended" "$why"
 }

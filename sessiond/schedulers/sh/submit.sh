@@ -17,6 +17,9 @@ told() {
 
 # In a unit of its own a session outlives the daemon's unit; a kernel killed for memory must not take the rest along.
 as_unit() {
+  # A login over ssh ends with its connection, and its user manager with the last login unless it lingers
+  # (loginctl(1), enable-linger): what must outlive the connection goes without one.
+  [ -z "${SSH_CONNECTION-}" ] || [ -e "/var/lib/systemd/linger/$(id -un)" ] || return 1
   [ -S "${XDG_RUNTIME_DIR:-/nonexistent}/systemd/private" ] && command -v systemd-run >/dev/null || return 1
   unit=sessiond-${SESSIOND_TAG#sd-}-$1
   runner="$*"

@@ -1,0 +1,110 @@
+"""What a person asks of a scheduler, from the words of ``--set`` and a cluster's defaults. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from sessiond.core.errors import SpecError, printable
+from sessiond.core.spec import Resources
+
+NAMES = frozenset({"partition", "account", "qos", "nodes", "tasks", "cpus", "memory", "gpus", "time"})
+"""The names that ``--set`` and ``[clusters.NAME.defaults]`` have for them."""
+
+_LONGEST_WALLTIME_S = 365 * 24 * 3600
+_LARGEST_COUNT = 1_000_000
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+,:-]{0,127}")
+_MEMORY = re.compile(r"[1-9][0-9]{0,11}(?:\.[0-9]{1,3})?[KMGT]?[Bb]?", re.IGNORECASE)
+_GPUS = re.compile(r"(?:[A-Za-z][A-Za-z0-9_.-]{0,62}:)?[1-9][0-9]{0,4}")
+_DIRECTIVE_LIMIT = 1000
+
+
+def walltime_s(text: str) -> int | None:
+    """Seconds of ``[[HH:]MM:]SS``-like walltimes as schedulers write them: ``HH:MM:SS``, ``HH:MM``, or minutes.
+
+    Days may come first, as Slurm writes them: ``2-12:00:00``. Empty means none. Raises SpecError.
+    """
+    if not text:
+        return None
+    wrong = SpecError(
+        f'--time: expected HH:MM:SS, such as "02:00:00", got "{printable(text)}"', hint="a bare number is minutes"
+    )
+    days_text, dash, clock = text.rpartition("-")
+    parts = clock.split(":")
+    if len(parts) > 3 or not all(_is_number(part) for part in parts) or (dash and not _is_number(days_text)):
+        raise wrong
+    numbers = [int(part) for part in parts]
+    if len(numbers) == 1:
+        # Slurm: minutes alone, but hours after days (sbatch(1), --time).
+        numbers = [numbers[0], 0] if dash else [0, numbers[0]]
+    hours, minutes, seconds = [*numbers, 0][:3]
+    total = int(days_text or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
+    if total <= 0 or total > _LONGEST_WALLTIME_S or (len(parts) > 1 and minutes > 59) or seconds > 59:
+        raise wrong
+    return total
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 6
+
+
+def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collection[str] = ()) -> Resources:
+    """What ``wishes`` (names from `NAMES`; empty values are no wish), ``--time`` and ``--directive`` ask for.
+
+    ``time`` goes before a wish of that name. Raises SpecError with every problem, a line each.
+    """
+    problems: list[str] = []
+
+    def word(name: str) -> str:
+        return matched(name, _WORD, "a name")
+
+    def matched(name: str, pattern: re.Pattern[str], what: str) -> str:
+        value = wishes.get(name, "").strip()
+        if value and not pattern.fullmatch(value):
+            problems.append(f'{name}: expected {what}, got "{printable(value)}"')
+        return value
+
+    def count(name: str) -> int | None:
+        value = wishes.get(name, "").strip()
+        if not value:
+            return None
+        number = int(value) if _is_number(value) else 0
+        if not 0 < number <= _LARGEST_COUNT:
+            problems.append(f'{name}: expected a number from 1 on, got "{printable(value)}"')
+        return number
+
+    found = Resources(
+        partition=word("partition"),
+        account=word("account"),
+        qos=word("qos"),
+        nodes=count("nodes"),
+        tasks=count("tasks"),
+        cpus=count("cpus"),
+        memory=matched("memory", _MEMORY, 'an amount such as "16G"'),
+        gpus=matched("gpus", _GPUS, 'a number, or a type and a number such as "a100:2"'),
+        walltime_s=_time(time or wishes.get("time", "").strip(), problems),
+        extra=tuple(_directive(text, problems) for text in directives),
+    )
+    if problems:
+        timed = any(problem.startswith("--time") for problem in problems)
+        hint = "a bare number is minutes" if timed else "this is what sessiond passes on to the scheduler"
+        raise SpecError("\n".join(problems), hint=hint)
+    return found
+
+
+def _time(text: str, problems: list[str]) -> int | None:
+    try:
+        return walltime_s(text)
+    except SpecError as error:
+        problems.append(error.message)
+        return None
+
+
+def _directive(text: str, problems: list[str]) -> str:
+    """A directive as a person typed it; ``#SBATCH`` or ``#PBS`` before it is taken away."""
+    bare = re.sub(r"^#(?:SBATCH|PBS)\s+", "", text.strip())
+    if not bare.startswith("-") or not bare.isprintable() or len(bare) > _DIRECTIVE_LIMIT:
+        problems.append(
+            f'--directive: expected an option of the scheduler such as "--exclusive", got "{printable(text)}"'
+        )
+    return bare

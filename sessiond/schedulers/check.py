@@ -1,0 +1,261 @@
+"""What can be wrong with a cluster's login node: one look at all of it, and what it means. `sh/check.sh` looks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sessiond.core.command import Command, Completed
+from sessiond.core.errors import Unreadable
+from sessiond.core.ids import ALPHABET, ID_LENGTH
+from sessiond.schedulers import common
+
+TIMEOUT_S = 180.0
+SKEW_S = 60.0
+"""How far a cluster's clock may be off before a person should know."""
+SCARCE_KIB = 256 * 1024
+FULL_KIB = 16 * 1024
+
+_HEAD = f"{common.RECORD}sessiond".encode()
+_TAG = re.compile(rf"sd-[{ALPHABET}]{{{ID_LENGTH}}}")
+_NO_ACCOUNTING = re.compile(r"accounting storage is disabled|slurmdbd|unable to contact.*database", re.IGNORECASE)
+_TIMED_OUT = ("124", "137")
+_NEEDED = {"slurm": ("sbatch", "squeue", "scancel", "scontrol"), "pbs": ("qsub", "qstat", "qdel")}
+_SHARED = frozenset(
+    {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "panfs", "pvfs2", "orangefs", "afs", "cvmfs"}
+    | {"wekafs", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "9p", "virtiofs", "cifs", "smb3"}
+)
+_VOLATILE = frozenset({"tmpfs", "ramfs", "overlay"})
+
+
+class Grade(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. ``remedy`` says what to do, and may be empty."""
+
+    what: str
+    grade: Grade
+    text: str
+    remedy: str = ""
+
+
+def look(workdir: str, scheduler: str, setup: str = "") -> Command:
+    """Look at everything that can be looked at there. ``scheduler`` is slurm, pbs or none, ``setup`` shell lines that
+    are put before."""
+    payload = setup.rstrip("\n") + "\n" if setup.strip() else ""
+    return common.shell(
+        common.script("check_ask.sh", "check_place.sh", "check.sh"),
+        workdir,
+        scheduler,
+        payload=payload,
+        timeout_s=TIMEOUT_S,
+    )
+
+
+def read_look(
+    done: Completed, *, scheduler: str, ours: Collection[str], asked_at: float, answered_at: float, proved_shared: bool
+) -> list[Finding]:
+    """What the look found.
+
+    ``ours`` are the tags of all sessions that are known; ``asked_at`` and ``answered_at`` UTC seconds here;
+    ``proved_shared`` is whether a compute node has ever written to a session's folder. Raises Unreadable.
+    """
+    facts = [(record[0], record[1:]) for record in common.reply(done)]
+    return [
+        _noise(done),
+        *_clock(facts, asked_at, answered_at),
+        *_tools(facts),
+        *_scheduler(facts, scheduler),
+        *_strays(facts, ours, scheduler),
+        *_folder(facts, proved_shared=proved_shared, jobs=scheduler != "none"),
+        *_linger(facts),
+    ]
+
+
+Facts = Sequence[tuple[str, list[str]]]
+
+
+def _all(facts: Facts, key: str, size: int) -> list[list[str]]:
+    """The values of each record of ``key``. Raises Unreadable for one of another length."""
+    found = [values for known, values in facts if known == key]
+    if any(len(values) != size for values in found):
+        raise Unreadable(f"the look's record {key!r} has another number of fields")
+    return [[common.printable(value) for value in values] for values in found]
+
+
+def _one(facts: Facts, key: str, size: int = 1) -> list[str]:
+    found = _all(facts, key, size)
+    if len(found) != 1:
+        raise Unreadable(f"the look has {len(found)} records {key!r}")
+    return found[0]
+
+
+def _noise(done: Completed) -> Finding:
+    before = common.printable(done.stdout.partition(_HEAD)[0].decode(errors="replace"))
+    if not before:
+        return Finding(what="shell", grade=Grade.OK, text="the login shell prints nothing to commands")
+    return Finding(
+        what="shell",
+        grade=Grade.WARN,
+        text=f"the login shell prints to commands: {before[:120]!r}",
+        remedy="let ~/.bashrc (or ~/.cshrc) print only where it is interactive; scp and sftp trip over it",
+    )
+
+
+def _clock(facts: Facts, asked_at: float, answered_at: float) -> Iterator[Finding]:
+    there = common.seconds(_one(facts, "now")[0])
+    if there is None:
+        raise Unreadable("the look does not say what time it is there")
+    # It was looked at somewhere between the question and the answer, in whole seconds.
+    off = 0.0 if asked_at - 1 <= there <= answered_at else min(there - asked_at, there - answered_at, key=abs)
+    if abs(off) <= SKEW_S:
+        yield Finding(what="clock", grade=Grade.OK, text=f"its clock is off by {abs(off):.0f} s")
+    else:
+        yield Finding(
+            what="clock",
+            grade=Grade.WARN,
+            text=f"its clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} this machine's",
+            remedy="have both use NTP; until then times of jobs are wrong by as much",
+        )
+
+
+def _tools(facts: Facts) -> Iterator[Finding]:
+    missing = _one(facts, "missing")[0]
+    if missing == "flock":
+        text = "not there: flock; two sessions that install the same thing at once are not kept apart"
+        yield Finding(what="tools", grade=Grade.WARN, text=text, remedy="have util-linux's flock installed there")
+    elif missing:
+        remedy = "have them installed there; sessions cannot be prepared without them"
+        yield Finding(what="tools", grade=Grade.BAD, text=f"not there: {missing}", remedy=remedy)
+    else:
+        yield Finding(what="tools", grade=Grade.OK, text="the programs that sessions need are there")
+
+
+def _scheduler(facts: Facts, scheduler: str) -> Iterator[Finding]:
+    if scheduler == "none":
+        return
+    versions = dict(_all(facts, "version", 2))
+    lacking = [program for program in _NEEDED[scheduler] if not versions.get(program)]
+    if lacking:
+        yield Finding(
+            what="scheduler",
+            grade=Grade.BAD,
+            text=f"not found there: {', '.join(lacking)}",
+            remedy='let `setup` load them, for example "module load slurm", or correct `scheduler` in config.toml',
+        )
+    else:
+        first = _NEEDED[scheduler][0]
+        text = f"its commands are there ({first}: {versions[first]})"
+        yield Finding(what="scheduler", grade=Grade.OK, text=text)
+    answers = {what: (status, text) for what, status, text in _all(facts, "asked", 3)}
+    if "queue" in answers:
+        yield _queue(*answers["queue"])
+    if scheduler == "slurm":
+        yield _accounting(bool(versions.get("sacct")), *answers.get("accounting", ("127", "")))
+
+
+def _queue(status: str, text: str) -> Finding:
+    if status == "0":
+        return Finding(what="queue", grade=Grade.OK, text="the scheduler answers")
+    why = "did not answer within 15 s" if status in _TIMED_OUT else f"says: {text or f'status {status}'}"
+    remedy = "wait, or ask the cluster's administrators; running sessions go on, and are seen again when it answers"
+    return Finding(what="queue", grade=Grade.BAD, text=f"the scheduler {why}", remedy=remedy)
+
+
+def _accounting(there: bool, status: str, text: str) -> Finding:
+    if there and status == "0":
+        return Finding(what="accounting", grade=Grade.OK, text="sacct answers: it is known how every job ended")
+    if not there:
+        text = "there is no sacct"
+    elif status in _TIMED_OUT:
+        text = "sacct did not answer within 15 s"
+    elif _NO_ACCOUNTING.search(text):
+        text = "accounting is off"
+    else:
+        text = f"sacct says: {text or f'status {status}'}"
+    remedy = "nothing has to be done: how a job ended is asked elsewhere, and is less certain long afterwards"
+    return Finding(what="accounting", grade=Grade.WARN, text=text, remedy=remedy)
+
+
+def _strays(facts: Facts, ours: Collection[str], scheduler: str) -> Iterator[Finding]:
+    answered = any(what == "queue" and status == "0" for what, status, _ in _all(facts, "asked", 3))
+    if scheduler != "slurm" or not answered:
+        return
+    strays = [job for job, name in _all(facts, "job", 2) if _TAG.fullmatch(name) and name not in ours]
+    if not strays:
+        yield Finding(what="strays", grade=Grade.OK, text="every job of ours there belongs to a session")
+        return
+    plain = " ".join(job for job in strays if re.fullmatch(r"[0-9]{1,20}", job, re.ASCII))
+    yield Finding(
+        what="strays",
+        grade=Grade.WARN,
+        text=f"{len(strays)} jobs there are of sessions that are not known here: {', '.join(strays[:6])}",
+        remedy=f"they may be another machine's; if they are nobody's: scancel {plain}" if plain else "",
+    )
+
+
+def _folder(facts: Facts, *, proved_shared: bool, jobs: bool) -> Iterator[Finding]:
+    folder = _one(facts, "workdir")[0]
+    status, text = _one(facts, "written", 2)
+    if status != "0":
+        yield Finding(
+            what="workdir",
+            grade=Grade.BAD,
+            text=f"{folder} cannot be written: {text or f'status {status}'}",
+            remedy="make room there, or set another `workdir` in config.toml",
+        )
+    else:
+        yield Finding(what="workdir", grade=Grade.OK, text=f"{folder} can be written")
+    for free, _source, point, kind in _all(facts, "free", 4):
+        yield from _space(free, point)
+        if jobs:
+            yield _shared(kind, point, proved_shared=proved_shared)
+
+
+def _space(free: str, point: str) -> Iterator[Finding]:
+    if not re.fullmatch(r"[0-9]{1,18}", free, re.ASCII):
+        return
+    grade = Grade.BAD if int(free) < FULL_KIB else Grade.WARN if int(free) < SCARCE_KIB else Grade.OK
+    remedy = "" if grade is Grade.OK else "make room there; `sessionctl rm` removes the folders of ended sessions"
+    yield Finding(what="space", grade=grade, text=f"{int(free) >> 10} MiB free at {point}", remedy=remedy)
+
+
+def _shared(kind: str, point: str, *, proved_shared: bool) -> Finding:
+    if proved_shared:
+        return Finding(what="shared", grade=Grade.OK, text="compute nodes see the workdir: a session has shown it")
+    if kind in _SHARED:
+        return Finding(what="shared", grade=Grade.OK, text=f"the workdir is on {kind}, which nodes usually share")
+    if kind in _VOLATILE:
+        text = f"the workdir is on {kind} at {point}, which compute nodes do not see"
+        return Finding(what="shared", grade=Grade.WARN, text=text, remedy="set a `workdir` that all nodes share")
+    return Finding(
+        what="shared",
+        grade=Grade.WARN,
+        text=f"whether compute nodes see the workdir cannot be told ({kind or 'unknown file system'} at {point})",
+        remedy="the first session in a job shows it; if it fails, set a `workdir` that all nodes share",
+    )
+
+
+def _linger(facts: Facts) -> Iterator[Finding]:
+    match _one(facts, "linger")[0]:
+        case "yes":
+            yield Finding(what="linger", grade=Grade.OK, text="processes there outlive the login")
+        case "no":
+            yield Finding(
+                what="linger",
+                grade=Grade.WARN,
+                text="processes on the login node may be ended when the last login ends (mode controller)",
+                remedy="run there: loginctl enable-linger",
+            )
+        case _:
+            text = "whether processes there outlive the login cannot be told; jobs do in any case"
+            yield Finding(what="linger", grade=Grade.OK, text=text)

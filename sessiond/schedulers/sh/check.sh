@@ -1,0 +1,37 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
+# What can be wrong with a login node, looked at without changing anything but a file that is removed again.
+#
+# Arguments: workdir, scheduler (slurm, pbs, none). Input: the cluster's setup lines. Reply: records KEY, VALUE..., in no order that matters:
+#   now SECONDS · host NAME · missing TOOL... · version PROGRAM TEXT (empty: not there)
+#   asked WHAT STATUS TEXT (124: no answer in time) · job ID NAME · linger yes|no|unknown
+#   workdir PATH · written STATUS TEXT · free KIBIBYTES FILESYSTEM MOUNTPOINT TYPE
+# Exit status: 0.
+
+main() {
+  outset
+  setup=$(cat)
+  begin
+  LC_ALL=C
+  export LC_ALL
+  me=$(id -un) || me=$(id -u)
+  record now "$(date +%s)"
+  record host "$host"
+  set -f
+  missing=''
+  for tool in bash tar base64 timeout flock mktemp setsid find cut; do
+    command -v "$tool" >/dev/null || missing="$missing $tool"
+  done
+  record missing "${missing# }"
+  look_at_folder "$1"
+  look_at_linger
+  # Lines that fail, or are none of this shell's, must not end the look.
+  if (eval "$setup") >/dev/null </dev/null; then eval "$setup" >/dev/null </dev/null; fi
+  case $2 in
+    slurm) ask_slurm ;;
+    pbs) ask_pbs ;;
+  esac
+  finish 0
+}
+
+main "$@" 2>/dev/null <<'SESSIOND_PAYLOAD'
+SESSIOND_PAYLOAD

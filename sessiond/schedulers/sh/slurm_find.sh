@@ -1,0 +1,65 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
+# Settles whether an attempt submitted a job; if it did not, fences it, so that it never will.
+#
+# Arguments: FOLDER ATTEMPT TAG COMMENT SETTLED PAUSE DOUBT PROOF: an attempt that is still open after SETTLED seconds is
+# looked for by its job's name and comment, twice, PAUSE seconds apart, all by this host's clock. DOUBT and PROOF are
+# extended regular expressions: words of sbatch that leave it open whether it submitted, and that prove it did not.
+# Reply: one record: found, job id; or absent; or unsettled, why. Exit status: 0 found, 76 absent for good, 75 not settled.
+
+unsettled() { answer 75 unsettled "$1"; }
+
+# settled FENCE DOUBT PROOF: answers where the attempt's own files say how it ended
+settled() {
+  if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
+  [ ! -e "$1/fenced" ] || answer 76 absent ''
+  [ -s "$1/rc" ] || return 0
+  if ! grep -qE "$2" "$1/err" && grep -qE "$3" "$1/err"; then answer 76 absent ''; fi
+}
+
+# give_up FENCE: from here on the attempt submits nothing, or takes back what it submitted
+give_up() {
+  reason=$( (umask 077 && : >"$1/fenced") 2>&1) || unsettled "$reason"
+  # Should it have ended this very moment: its word counts.
+  if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
+  answer 76 absent ''
+}
+
+# search FENCE TAG COMMENT: sets job to the number of a job that bears the mark; fails where nobody can say
+search() {
+  job=''
+  timeout -k 5 60 squeue --me --states=all -O "JobID:$US,Name:$US,Comment:$US" >"$1/listing" 2>"$1/listing.err" </dev/null || return
+  { read -r first <"$1/listing"; } && [ "$first" = "JOBID${US}NAME${US}COMMENT$US" ] || return
+  ! grep -qiE 'error|unable|fail|invalid|timed out' "$1/listing.err" || return
+  job=$(grep -F -e "$US$2$US" -e "$US$3$US" "$1/listing" | cut -d "$US" -f 1 | grep -x '[0-9]*' | tail -n 1)
+  [ -z "$job" ] && command -v sacct >/dev/null || return 0
+  job=$(timeout -k 5 30 sacct -X -n -P -S now-3days "--name=$2" -o JobIDRaw 2>/dev/null </dev/null | grep -x '[0-9]*' | tail -n 1)
+}
+
+main() {
+  outset
+  begin
+  reason=$(cd -- "$1" 2>&1) || unsettled "$reason"
+  cd -- "$1" || exit 75
+  fence=attempt.$2
+  if (umask 077 && mkdir "$fence") 2>/dev/null; then give_up "$fence"; fi
+  [ -d "$fence" ] || unsettled "the fence cannot be made in $1"
+  settled "$fence" "$7" "$8"
+  now=$(date +%s) at=''
+  [ -s "$fence/at" ] || (umask 077 && echo "$now" >"$fence/at") || unsettled 'nothing can be written there'
+  read -r at <"$fence/at"
+  case $at in '' | *[!0-9]*) at=$now && echo "$now" >"$fence/at" ;; esac
+  [ "$((now - at))" -ge "$5" ] || unsettled "sbatch may still be at it, for $((now - at)) s"
+  find_slurm squeue . || unsettled "there is no squeue on $host"
+  search "$fence" "$3" "$4" || unsettled 'the scheduler could not be asked for the job'
+  if [ -n "$job" ]; then
+    (umask 077 && echo "$job" >"$fence/jobid.new") && mv -f "$fence/jobid.new" "$fence/jobid"
+    answer 0 found "$job"
+  fi
+  searched=''
+  [ ! -s "$fence/searched" ] || read -r searched <"$fence/searched"
+  case $searched in '' | *[!0-9]*) echo "$now" >"$fence/searched" && unsettled 'the job is not listed; it is asked once more' ;; esac
+  [ "$((now - searched))" -ge "$6" ] || unsettled 'the job is not listed; it is asked once more'
+  give_up "$fence"
+}
+
+main "$@" 2>/dev/null </dev/null

@@ -1,0 +1,200 @@
+"""Reading what the slurm_*.sh scripts reply: the queue's listing, accounting's lines, a job's record, the files.
+
+Nothing here decides what an answer means; it raises Unreadable for one that does not prove to be whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sessiond.core.command import Completed
+from sessiond.core.errors import Unreadable
+from sessiond.core.session import Endpoint
+from sessiond.schedulers import common
+
+COLUMNS = (
+    "JobID",
+    "ArrayJobID",
+    "State",
+    "Reason",
+    "BatchHost",
+    "RestartCnt",
+    "StartTime",
+    "EndTime",
+    "TimeLimit",
+    "exit_code",
+    "Name",
+)
+FORMAT = ",".join(f"{column}:{common.FIELD}" for column in COLUMNS)
+"""For ``squeue -O``: with a separator of its own a column is not cut at 20 characters (measured, Slurm 22.05).
+
+A column a version does not know is left out with a word on stderr and exit status 0 (measured), which the header shows.
+"""
+
+_TROUBLE = re.compile(r"error|unable|cannot|fail|invalid|timed out|refused|denied|unrecognized|usage:", re.IGNORECASE)
+_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One job of squeue's listing. Times are UTC seconds by the cluster's clock; ``status`` is as wait(2) has it."""
+
+    id: str
+    array: str
+    state: str
+    reason: str
+    host: str
+    restarts: int
+    start: float | None
+    end: float | None
+    unlimited: bool
+    status: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a session's own files say: its exit record, its failure's first line, its endpoint."""
+
+    folder: bool
+    run: str
+    status: int | None
+    at: float | None
+    reason: str
+    failure: str
+    endpoint: Endpoint | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one program said: its output, exit status and errors."""
+
+    out: str
+    rc: int
+    err: str
+
+
+def records(done: Completed) -> list[list[str]]:
+    """The reply's records. Raises Unreadable, also where the command that was to be asked is not there."""
+    found = common.reply(done)
+    if done.rc == 69 and len(found) == 1 and found[0][0] == "missing" and len(found[0]) == 2:
+        raise Unreadable(common.printable(found[0][1]), hint=MISSING_HINT)
+    if done.rc != 0:
+        raise Unreadable(f"the answer came with exit status {done.rc}")
+    return found
+
+
+MISSING_HINT = "If it takes a module to have Slurm's commands, put its `module load` into the cluster's setup."
+
+
+def take_clock(found: list[list[str]]) -> float:
+    """The cluster's time, from the first record, which is taken away."""
+    if not found or len(found[0]) != 2 or found[0][0] != "clock":
+        raise Unreadable("the answer does not say the cluster's time")
+    clock = common.seconds(found.pop(0)[1])
+    if clock is None:
+        raise Unreadable("the cluster's time cannot be understood")
+    return clock
+
+
+def take_answer(found: list[list[str]], what: str) -> Answer:
+    """What one program said, from the first two records, which are taken away; asked twice, the second counts."""
+    answer = None
+    while len(found) >= 2 and found[0][0] == what:
+        asked, said = found.pop(0), found.pop(0)
+        if len(said) != 3 or said[0] != "said" or not re.fullmatch(r"[0-9]{1,3}", said[1], re.ASCII):
+            break
+        answer = Answer(out=common.FIELD.join(asked[1:]), rc=int(said[1]), err=said[2])
+    if answer is None:
+        raise Unreadable(f"the answer has no word of {what}")
+    return answer
+
+
+def listing(answer: Answer) -> list[Listed]:
+    """The jobs of a listing that proves to be whole: exit status 0, a header, no word of trouble, a last line's end.
+
+    Lines that are no job's (a cluster's name, a greeting, the rest of a job name with a line break) are left out.
+    """
+    if answer.rc != 0 or _TROUBLE.search(answer.err):
+        why = common.printable(answer.err) or f"exit status {answer.rc}"
+        raise Unreadable(f"squeue does not answer: {why}", hint=hint_for(answer.err))
+    lines = answer.out.split("\n")
+    if lines.pop() or not any(_is_header(line) for line in lines):
+        said = common.printable(answer.err or answer.out) or "nothing"
+        raise Unreadable(f"squeue's answer is not a whole listing: {said}")
+    return [job for line in lines if (job := _listed(line)) is not None]
+
+
+def _is_header(line: str) -> bool:
+    fields = line.split(common.FIELD)
+    return len(fields) == len(COLUMNS) + 1 and fields[0].strip().upper() == "JOBID"
+
+
+def _listed(line: str) -> Listed | None:
+    fields = [field.strip() for field in line.split(common.FIELD)]
+    if len(fields) == 1 or not _DIGITS.fullmatch(fields[0]):
+        return None
+    # A name may hold anything, a separator and a line break too: it is the last, and only its beginning counts.
+    if len(fields) < len(COLUMNS):
+        raise Unreadable(f"squeue's line about job {fields[0]} is not whole")
+    number, array, state, reason, host, restarts, start, end, limit, status, name = fields[: len(COLUMNS)]
+    return Listed(
+        id=number,
+        array=array,
+        state=state,
+        reason=reason,
+        host="" if host.lower() in {"n/a", "(null)", "none"} else common.printable(host),
+        restarts=int(restarts) if _DIGITS.fullmatch(restarts) else 0,
+        start=common.seconds(start),
+        end=common.seconds(end),
+        unlimited=limit.upper() in {"UNLIMITED", "NOT_SET", "INFINITE"},
+        status=int(status) if _DIGITS.fullmatch(status) else 0,
+        name=name,
+    )
+
+
+def own_word(record: Sequence[str]) -> Said:
+    """What `files.sh` said of one session's folder."""
+    if len(record) < 11 or record[0] not in {"0", "1"}:
+        raise Unreadable(f"the look at a session's folder has {len(record)} fields")
+    folder, status, at, run, reason, failure, published, *where = record
+    valid = re.fullmatch(r"[0-9]{1,3}", status, re.ASCII) is not None and int(status) < 256
+    return Said(
+        folder=folder == "1",
+        run=run if valid else "",
+        status=int(status) if valid else None,
+        at=common.seconds(at) if valid else None,
+        reason=common.printable(reason) if valid else "",
+        failure=common.printable(failure),
+        endpoint=common.endpoint(published, *where),
+    )
+
+
+def accounted(answer: Answer, job: str) -> Mapping[str, str] | None:
+    """The last line sacct has of ``job``: State, ExitCode, End, Reason. None: it does not know it, or does not work."""
+    found = None
+    for line in answer.out.splitlines():
+        fields = line.split("|")
+        if answer.rc == 0 and len(fields) >= 5 and fields[0] == job:
+            found = {"State": fields[1], "ExitCode": fields[2], "End": fields[3], "Reason": fields[4]}
+    return found
+
+
+def controlled(answer: Answer, job: str) -> Mapping[str, str] | None:
+    """The controller's record of ``job`` in `scontrol -o show job`; None where it has none."""
+    for line in answer.out.splitlines():
+        pairs = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if answer.rc == 0 and job in {pairs.get("JobId"), pairs.get("ArrayJobId")}:
+            return pairs
+    return None
+
+
+def hint_for(err: str) -> str:
+    """What to do about a scheduler that does not answer; empty where only waiting helps."""
+    if "munge" in err.lower() or "authentication" in err.lower():
+        return "The authentication service (munge) of the login node is down: its administrators can start it."
+    if "Unable to contact" in err or "timed out" in err:
+        return "The scheduler's controller does not answer just now; sessions go on, and it is asked again."
+    return ""
