@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NewType
 
 SessionId = NewType("SessionId", str)
@@ -19,6 +20,7 @@ ActionId = NewType("ActionId", str)
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 12
+_TAG = re.compile(rf"sd-[{ALPHABET}]{{{ID_LENGTH}}}")
 _TIME_CHARS = 8
 _CHANCE_BITS = 5 * (ID_LENGTH - _TIME_CHARS)
 
@@ -36,6 +38,11 @@ def session_id(now: float, chance: int) -> SessionId:
 def tag_of(session: SessionId) -> JobTag:
     """The job name that marks a session's job on its cluster."""
     return JobTag(f"sd-{session}")
+
+
+def is_tag(text: str) -> bool:
+    """Whether a job of this name is some session's."""
+    return _TAG.fullmatch(text) is not None
 
 
 def action_id(session: SessionId, version: int) -> ActionId:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Unreadable
-from sessiond.core.ids import ALPHABET, ID_LENGTH
+from sessiond.core.ids import is_tag
 from sessiond.schedulers import common
 
 TIMEOUT_S = 180.0
@@ -19,7 +19,6 @@ SCARCE_KIB = 256 * 1024
 FULL_KIB = 16 * 1024
 
 _HEAD = f"{common.RECORD}sessiond".encode()
-_TAG = re.compile(rf"sd-[{ALPHABET}]{{{ID_LENGTH}}}")
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|slurmdbd|unable to contact.*database", re.IGNORECASE)
 _TIMED_OUT = ("124", "137")
 _NEEDED = {"slurm": ("sbatch", "squeue", "scancel", "scontrol"), "pbs": ("qsub", "qstat", "qdel")}
@@ -190,7 +189,7 @@ def _strays(facts: Facts, ours: Collection[str], scheduler: str) -> Iterator[Fin
     answered = any(what == "queue" and status == "0" for what, status, _ in _all(facts, "asked", 3))
     if scheduler != "slurm" or not answered:
         return
-    strays = [job for job, name in _all(facts, "job", 2) if _TAG.fullmatch(name) and name not in ours]
+    strays = [job for job, name in _all(facts, "job", 2) if is_tag(name) and name not in ours]
     if not strays:
         yield Finding(what="strays", grade=Grade.OK, text="every job of ours there belongs to a session")
         return

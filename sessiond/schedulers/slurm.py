@@ -158,7 +158,7 @@ class Slurm:
         Repeated after the kill script's time has passed by the cluster's clock, it comes to the same as ``force``.
         """
         patience = 0 if force else self.kill_script_s + _TOLD_S
-        args = (common.folder_of(session), _number(_job_of(session)), str(patience))
+        args = (common.folder_of(session), _number(_job_of(session)), session.tag, str(patience))
         return common.shell(common.script("slurm.sh", "slurm_cancel.sh"), *args, timeout_s=220, urgent=True)
 
     def read_cancel(self, session: Session, done: Completed) -> CancelSent | CancelDelayed:
@@ -179,7 +179,7 @@ class Slurm:
 
     def history(self, session: Session) -> Command:
         """Ask the session's exit record, accounting and the controller how its job ended."""
-        args = (common.folder_of(session), _number(_job_of(session)))
+        args = (common.folder_of(session), _number(_job_of(session)), session.tag)
         return common.shell(common.script("slurm.sh", "files.sh", "slurm_history.sh"), *args, timeout_s=180)
 
     def read_history(self, session: Session, done: Completed) -> JobEnded | HistoryUnknown | HistoryDelayed:
@@ -196,7 +196,7 @@ class Slurm:
         said = slurm_reply.own_word(found.pop(0))
         account = slurm_reply.take_answer(found, "account")
         control = slurm_reply.take_answer(found, "control")
-        controlled = slurm_reply.controlled(control, job.id)
+        controlled = slurm_reply.controlled(control, job.id, session.tag)
         accounted = slurm_reply.accounted(account, job.id)
         for state in _states(controlled, accounted):
             if state not in slurm_look.OVER:

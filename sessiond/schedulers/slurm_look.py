@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sessiond.core.ids import ALPHABET, ID_LENGTH, JobId, SessionId
+from sessiond.core.ids import JobId, SessionId, is_tag
 from sessiond.core.report import JobReport, Snapshot
 from sessiond.core.session import Endpoint, JobRef, Phase, Problem, Session
 from sessiond.schedulers.slurm_end import Verdict, ended, own_end
@@ -22,7 +21,6 @@ SAME_CLOCK_S = 5.0
 SAME_TIME_S = 10.0
 """Two looks that say nearly the same time mean the same: what is known stays, so that nothing seems to change."""
 
-_TAG = re.compile(rf"sd-[{ALPHABET}]{{{ID_LENGTH}}}")
 _RANK = (Phase.RUNNING, Phase.SUSPENDED, Phase.CONFIGURING, Phase.COMPLETING, Phase.QUEUED, Phase.HELD)
 _ELSEWHERE = "another cluster of the federation took it over"
 _STARTING = "its node is being prepared"
@@ -65,7 +63,7 @@ def snapshot(sessions: Sequence[Session], jobs: Sequence[Listed], words: Sequenc
     for (session, ref), said in zip(with_jobs(sessions), words, strict=True):
         # A controller that lost its last seconds gives a number again (measured): a job with another session's mark is
         # not ours.
-        listed = [job for job in by_id.get(ref.id, ()) if job.name == session.tag or not _TAG.fullmatch(job.name)]
+        listed = [job for job in by_id.get(ref.id, ()) if job.name == session.tag or not is_tag(job.name)]
         if not listed:
             continue
         report = reports[ref.id] = _report(ref, min(listed, key=_rank), said, times)
@@ -78,7 +76,7 @@ def snapshot(sessions: Sequence[Session], jobs: Sequence[Listed], words: Sequenc
         if said.failure and said.run == run:
             failures[session.id] = Problem(code="service", message=said.failure, at=times.answered)
     tags = {session.tag for session in sessions}
-    strays = (j for j in jobs if _TAG.fullmatch(j.name) and j.name not in tags and state_word(j.state) not in OVER)
+    strays = (j for j in jobs if is_tag(j.name) and j.name not in tags and state_word(j.state) not in OVER)
     return Snapshot(
         cluster=sessions[0].spec.cluster,
         asked_at=times.asked,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sessiond.core.command import Completed
 from sessiond.core.errors import Unreadable
+from sessiond.core.ids import is_tag
 from sessiond.core.session import Endpoint
 from sessiond.schedulers import common
 
@@ -182,12 +183,14 @@ def accounted(answer: Answer, job: str) -> Mapping[str, str] | None:
     return found
 
 
-def controlled(answer: Answer, job: str) -> Mapping[str, str] | None:
-    """The controller's record of ``job`` in `scontrol -o show job`; None where it has none."""
+def controlled(answer: Answer, job: str, name: str) -> Mapping[str, str] | None:
+    """The controller's record of ``job`` in `scontrol -o show job`; None where it has none, or where the number is now
+    that of another session's job than ``name``."""
     for line in answer.out.splitlines():
         pairs = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if answer.rc == 0 and job in {pairs.get("JobId"), pairs.get("ArrayJobId")}:
-            return pairs
+            called = pairs.get("JobName", name)
+            return pairs if called == name or not is_tag(called) else None
     return None
 
 

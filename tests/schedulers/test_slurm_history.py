@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +71,13 @@ def test_live_job_has_no_history(name: str) -> None:
     record, job = control(f"scontrol_show_job_{name}")
     own = word(status="0", run=f"{job}.0", reason="exit")
     assert isinstance(asked(NO_ACCOUNTING, record, own, job), HistoryDelayed)
+
+
+def test_number_that_is_another_session_s_now_tells_nothing() -> None:
+    """A controller that crashed gives numbers again: what runs under ours is not ours."""
+    record, job = control("scontrol_show_job_running")
+    name = re.sub(r"JobName=\S+", "JobName=sd-000000000000", record.out)
+    assert isinstance(asked(NO_ACCOUNTING, replace(record, out=name), job=job), HistoryUnknown)
 
 
 def test_accounting_knows_by_whom() -> None:

@@ -97,9 +97,12 @@ def test_waiting_suspended_and_running_jobs_are_told_in_their_own_way(site: Site
     """The mark first, then a removal, then a signal for the runner."""
     session = with_job(site.staged(), JOB)
     assert CancelSent() == cancel(site, session)
-    assert [f"--state=PENDING {JOB}", f"--state=SUSPENDED {JOB}", f"--batch --signal=TERM {JOB}"] == site.lines(
-        "scancel.calls"
-    )
+    own = f"--name={session.tag}"
+    assert [
+        f"{own} --state=PENDING {JOB}",
+        f"{own} --state=SUSPENDED {JOB}",
+        f"{own} --batch --signal=TERM {JOB}",
+    ] == site.lines("scancel.calls")
     assert "soft" == (folder(session) / "stop").read_text().split()[1]
 
 
@@ -107,18 +110,19 @@ def test_force_and_patience_at_an_end_are_plain(site: Site) -> None:
     """With force, or once the kill script's time has passed by the cluster's clock."""
     session = with_job(site.staged(), JOB)
     assert CancelSent() == cancel(site, session, force=True)
-    assert [JOB] == site.lines("scancel.calls")
+    assert [f"--name={session.tag} {JOB}"] == site.lines("scancel.calls")
     assert "force" == (folder(session) / "stop").read_text().split()[1]
     other = with_job(site.staged(), JOB)
     (folder(other) / "stop").write_text("1 soft\n")
     assert CancelSent() == cancel(site, other)
-    assert [JOB, JOB] == site.lines("scancel.calls")
+    assert [f"--name={one.tag} {JOB}" for one in (session, other)] == site.lines("scancel.calls")
 
 
 def test_job_without_its_folder_is_told_plainly(site: Site) -> None:
     """Nobody could find a mark there."""
-    assert CancelSent() == cancel(site, with_job(site.machine.session(), JOB))
-    assert [JOB] == site.lines("scancel.calls")
+    session = with_job(site.machine.session(), JOB)
+    assert CancelSent() == cancel(site, session)
+    assert [f"--name={session.tag} {JOB}"] == site.lines("scancel.calls")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +153,7 @@ def test_cleaning_up_takes_nothing_from_a_job_that_may_run(site: Site, state: st
     site.put("listing", f"{state}\n")
     assert 1 == site.machine.run(Slurm().cleanup(session)).rc
     assert (folder(session) / "slurm_run.sh").exists()
-    assert [JOB] == site.lines("scancel.calls")
+    assert [f"--name={session.tag} {JOB}"] == site.lines("scancel.calls")
 
 
 def test_cleaning_up_waits_for_the_scheduler(site: Site) -> None:

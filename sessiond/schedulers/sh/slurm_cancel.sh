@@ -1,17 +1,18 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
 # Tells a session's job to go. May be repeated.
 #
-# Arguments: FOLDER JOB PATIENCE: the seconds within which the job's runner ends it by itself once told (0: end it now).
+# Arguments: FOLDER JOB TAG PATIENCE: the seconds within which the job's runner ends it by itself once told (0: end it now).
 # Reply: one record: sent; or said, scancel's exit status and words. Exit status: 0 told or not there, 1 not told, 69.
 #
 # A mark in the folder comes first: a job that is only just starting finds it and ends. A waiting job is removed; the
 # runner of one that runs is told to run the kill script and end the rest on its node. A suspended one cannot be told
-# anything but to go, nor one whose runner had its time.
+# anything but to go, nor one whose runner had its time. Only a job of the session's own name is told: a controller that
+# crashed may have given its number to another (measured, Slurm 22.05).
 
 # tell ARGUMENT...: an unknown or finished job is none (measured, Slurm 22.05: exit 0 and silent, with a filter exit 1
 # and "Invalid job id specified"), and one that waits takes no signal ("Job can not be altered now", exit 228).
 tell() {
-  err=$(timeout -k 5 60 scancel "$@" 2>&1 </dev/null) && return
+  err=$(timeout -k 5 60 scancel "--name=$tag" "$@" 2>&1 </dev/null) && return
   rc=$?
   case $err in
     *'nvalid job id'* | *'already completing'* | *'can not be altered now'* | *'not running'*) ;;
@@ -32,7 +33,7 @@ mark() {
 main() {
   outset
   begin
-  patience=$3 now=$(date +%s)
+  tag=$3 patience=$4 now=$(date +%s)
   find_slurm scancel "$1" || missing scancel
   if cd -- "$1" 2>/dev/null && mark && [ "$patience" -gt 0 ] && [ "$((now - since))" -lt "$patience" ]; then
     tell --state=PENDING "$2"

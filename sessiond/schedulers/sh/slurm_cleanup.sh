@@ -10,7 +10,7 @@
 # may_run JOB: whether the job is not known to be over
 may_run() {
   find_slurm squeue . || return 0
-  state=$(timeout -k 5 60 squeue --noheader --states=all -j "$1" -o %T 2>&1 </dev/null) || {
+  state=$(timeout -k 5 60 squeue --noheader --states=all "--name=$tag" -j "$1" -o %T 2>&1 </dev/null) || {
     case $state in *'nvalid job id'*) return 1 ;; esac
     return 0
   }
@@ -27,7 +27,7 @@ main() {
     # Should a lost job come to a node after all, it ends at once.
     [ -s stop ] || (umask 077 && echo "$(date +%s) force" >stop)
     if [ -n "$2" ] && may_run "$2"; then
-      timeout -k 5 60 scancel "$2" </dev/null
+      timeout -k 5 60 scancel "--name=$tag" "$2" </dev/null
       answer 1 left "job $2"
     fi
     sweep 2

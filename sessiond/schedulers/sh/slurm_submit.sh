@@ -18,8 +18,8 @@ told() {
   if [ -s "$1/rc" ]; then refused "$(cat "$1/rc")" "$1/err"; fi
 }
 
-# put FILE TEXT: all at once
-put() { (umask 077 && printf '%s\n' "$2" >"$1.new") && mv -f "$1.new" "$1"; }
+# put FILE TEXT: all at once. Through cat, which says why it cannot write: a full disk is an "I/O error" to dash.
+put() { (umask 077 && printf '%s\n' "$2" | cat >"$1.new") && mv -f "$1.new" "$1"; }
 
 main() {
   outset
@@ -36,7 +36,8 @@ main() {
   fi
   # Without room for the job's number there must be no job.
   if ! reason=$( (export LC_ALL=C && put "$fence/at" "$(date +%s)" && : >"$fence/out" && : >"$fence/err") 2>&1); then
-    put "$fence/fenced" '' 2>/dev/null && answer 73 folder "$reason"
+    # An empty file: it needs no room.
+    (umask 077 && : >"$fence/fenced") && answer 73 folder "$reason"
     answer 75 unknown "$reason"
   fi
   timeout -k 5 60 sbatch --parsable "--chdir=$PWD" job.sh </dev/null >"$fence/out" 2>"$fence/err"
