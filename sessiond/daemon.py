@@ -40,6 +40,7 @@ from sessiond.config.model import Config
 from sessiond.core.errors import ConfigError, SessiondError
 from sessiond.core.ids import SessionId
 from sessiond.core.lane import Ordered
+from sessiond.core.link import LinkState
 from sessiond.core.session import State
 from sessiond.remote.peer import owner_of_peer
 from sessiond.runtime import guard
@@ -63,6 +64,7 @@ _API_SHUTDOWN_S = 2.0
 _GATEWAY_FACT = "gateway-secret"
 _STATUS_EVERY_S = 30.0
 _ROOT = 0
+_FOR_A_PERSON = frozenset({LinkState.NEEDS_LOGIN, LinkState.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +326,10 @@ class Daemon:
     def _status(self) -> str:
         live = self._engine.live()
         running = sum(1 for s in live if s.state is State.RUNNING)
-        return f"{running} running, {len(live) - running} on the way"
+        counts = f"{running} running, {len(live) - running} on the way"
+        links = (cluster.link for cluster in self._clusters.by_name.values())
+        waiting = [link.name for link in links if link is not None and link.state in _FOR_A_PERSON]
+        return "; ".join([counts, *(f"{name} needs you: sessionctl login {name}" for name in waiting)])
 
 
 @contextlib.asynccontextmanager

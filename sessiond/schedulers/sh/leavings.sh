@@ -27,7 +27,7 @@ free_socket() {
 remove_ours() {
   files=''
   free_socket
-  for file in secrets.sh setup.sh run.sh slurm_run.sh lib utils service ports socket.folder endpoint notified walltime exit.runner *.lock attempt.*.* \
+  for file in secrets.sh setup.sh run.sh slurm_run.sh lib utils service ports socket.folder endpoint notified walltime exit.runner stop.new *.lock attempt.*.* \
     .stage.* .failure* .endpoint.* .exit.* .ports.*; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     remove "./$file" || files="$files $file"
