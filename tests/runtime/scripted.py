@@ -124,6 +124,7 @@ class ScriptedCluster:
         self.looks: list[float] = []
         self.look_trouble: Callable[[], None] | None = None
         self.look_takes_s = 0.0
+        self.dials = 0
         self.cancelled: list[str] = []
         self.begun: list[str] = []
 
@@ -170,6 +171,7 @@ class ScriptedCluster:
     async def connect(self, endpoint: Endpoint) -> ByteStream:
         """Open a stream to the service of the session whose id is the endpoint's host."""
         await anyio.lowlevel.checkpoint()
+        self.dials += 1
         if endpoint.host not in self.jobs:
             raise ValueError(f"{endpoint.host!r} is no host")
         script = self.script(SessionId(endpoint.host))
@@ -320,13 +322,14 @@ class World:
         )
         parts = clusters.Clusters({LOCAL: self.local})
         self.standing = StandingWork(
-            group, clock, parts.dial, everybody, parts.poke, self.engine.session, self.engine.tell
+            group, clock, parts.dial, everybody, parts.poke, self.engine.session, self.engine.tell, parts.watching
         )
         self.lanes = Lanes(group, clock, history, parts.perform, self.engine.session, self.engine.tell)
         self.engine.attach(self.lanes, self.standing)
         self.timers = Timers(clock, self.engine.live, self.engine.deadlines, self.engine.tell)
         if self.keeper is not None:
             self.keeper.listen(lambda _link: self.timers.poke())
+            self.keeper.listen(lambda _link: self.standing.revisit(LOCAL))
         self.bus.listen(self.heard.append)
         self.bus.listen(lambda _published: self.timers.poke())
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from sessiond.core.errors import NotSent
+from sessiond.core.errors import HostDown, NotSent
 from sessiond.core.events import StopRequested
 from sessiond.core.session import Phase, State
 from sessiond.runtime.listener import bind, reserve
 from tests.runtime.conftest import VirtualClock
-from tests.runtime.scripted import a_session, world
+from tests.runtime.connector import ScriptedConnector
+from tests.runtime.scripted import ScriptedCluster, a_session, world
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +49,27 @@ async def test_a_suspended_job_is_not_probed(virtual: VirtualClock, tmp_path: Pa
         here.cluster.jobs[session].phase = Phase.RUNNING
         await anyio.sleep(120)
         assert State.RUNNING is here.of(session).state
+
+
+async def test_while_the_link_is_down_nobody_is_asked(virtual: VirtualClock, tmp_path: Path) -> None:
+    """No answer would say nothing: the session stays as it was for a day, and is asked when the link is back."""
+    cluster = ScriptedCluster()
+    connector = ScriptedConnector(behind=cluster)
+    async with world(virtual, tmp_path, cluster=cluster, connector=connector) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        transitions = len(here.heard)
+        asked = here.cluster.dials
+        connector.trouble = HostDown("no answer")
+        connector.made[-1].die()
+        await anyio.sleep(24 * 3600)
+        assert (State.RUNNING, transitions) == (here.of(session).state, len(here.heard))
+        assert asked == here.cluster.dials
+        here.cluster.script(session).listens = False
+        connector.trouble = None
+        await here.reaches(State.TUNNEL, [session], 400)
+        here.cluster.script(session).listens = True
+        await here.reaches(State.RUNNING, [session], 60)
 
 
 async def test_a_requeue_keeps_the_door_and_finds_the_new_endpoint(virtual: VirtualClock, tmp_path: Path) -> None:
