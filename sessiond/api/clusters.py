@@ -12,7 +12,8 @@ from sessiond.api.service import Desk
 from sessiond.api.views import problem_view, rfc3339
 from sessiond.core.errors import NotFound, Refused, printable
 from sessiond.core.ids import ClusterName
-from sessiond.core.status import describe_link
+from sessiond.core.link import LinkState
+from sessiond.core.status import Severity, Status, describe_link
 from sessiond.runtime.cluster import Cluster
 from sessiond.runtime.link import LinkKeeper
 from sessiond.runtime.login import Asked, LoggedIn, Logins, Said
@@ -116,6 +117,10 @@ def _link_view(cluster: Cluster, desk: Desk, now: float) -> wire.ClusterLink:
             "problem": None,
         }
     status = describe_link(link, now)
+    trouble = cluster.trouble()
+    if link.state is LinkState.UP and trouble is not None:
+        phrase = f"{status.phrase}, but its jobs cannot be seen: {trouble.message}"
+        status = Status(phrase=phrase, next=trouble.hint or "it is tried again by itself", severity=Severity.ATTENTION)
     return {
         "state": link.state.value,
         "since": rfc3339(link.since),

@@ -14,7 +14,7 @@ from sessiond.core.errors import Conflict, NotFound, printable
 from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
 from sessiond.core.spec import Prefix
-from sessiond.core.status import Status, describe
+from sessiond.core.status import Status, Unseen, describe
 from sessiond.render.url import landing
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.cluster import Clusters
@@ -92,14 +92,17 @@ class Desk:
             session,
             now=self.clock.now(),
             url=self.url(session),
-            way=self.clusters.link(session),
+            status=self.status(session),
             link=self.link(session),
             observed_at=observed,
         )
 
     def status(self, session: Session) -> Status:
-        """A session in words, its cluster's link included."""
-        return describe(session, self.clock.now(), self.clusters.link(session))
+        """A session in words; its cluster's link, and how long ago its job was seen, included."""
+        cluster = self.clusters.by_name.get(session.spec.cluster)
+        why = cluster.trouble(session) if cluster is not None else None
+        unseen = Unseen(why=why, seen_at=cluster.observed_at(session)) if cluster is not None and why else None
+        return describe(session, self.clock.now(), self.clusters.link(session), unseen)
 
     def link(self, session: Session) -> wire.Link:
         """The connection to a session's cluster; to this machine it is always up."""

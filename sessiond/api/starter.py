@@ -42,6 +42,8 @@ class Starter:
         self._lib = lib
         self._ports = ports
         self._places = places
+        self._making: set[str] = set()
+        """The names of those that are being made: two that begin at the same moment must not choose the same."""
 
     async def start(self, request: Request) -> Session:
         """Begin a session. Nothing is left behind where it is refused."""
@@ -49,10 +51,14 @@ class Starter:
         listener = await self._port()
         try:
             session = self._resolved(request, number=self._store.next_number(), port=listener.port)
-            session = await self._with_url(session)
-            self._files(session)  # what cannot be rendered is refused now, not later
-            self._standing.hand_over(listener)
-            return await self._desk.engine.create(session)
+            self._making.add(session.name)
+            try:
+                session = await self._with_url(session)
+                self._files(session)  # what cannot be rendered is refused now, not later
+                self._standing.hand_over(listener)
+                return await self._desk.engine.create(session)
+            finally:
+                self._making.discard(session.name)
         except BaseException:
             self._standing.take_back(listener)
             listener.close()
@@ -78,7 +84,7 @@ class Starter:
             "mode": session.spec.mode.value,
             "folder": session.spec.jobdir,
             "files": files,
-            "submit": " ".join(dialect.submit(session, 1).argv),
+            "submit": dialect.command(session),
             "scheduler": await self._rehearsed(session),
             "ports": {"openPort": str(session.open_port), "servicePort": _service_port(session)},
             "url": masked(url, session),
@@ -95,7 +101,7 @@ class Starter:
         except RemoteError as error:
             return f"not asked: {error.message}"
         except Refused as error:
-            return f"it would refuse this: {error.message}"
+            return f"{error.message}. {error.hint}" if error.hint else error.message
 
     def _resolved(self, request: Request, *, number: int, port: int) -> Session:
         return new_session(
@@ -105,7 +111,7 @@ class Starter:
             now=self._desk.clock.now(),
             number=number,
             open_port=port,
-            taken=self._desk.names(),
+            taken=self._desk.names() | self._making,
         )
 
     async def _port(self) -> Listener:

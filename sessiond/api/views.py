@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sessiond.api import wire
-from sessiond.core.link import Link
 from sessiond.core.machine import Record
 from sessiond.core.session import Problem, Session
-from sessiond.core.status import describe, describe_link
+from sessiond.core.status import Status, describe_link
 from sessiond.core.story import problem_of, tell
 from sessiond.runtime.bus import LinkChanged
 
@@ -31,12 +30,10 @@ def problem_view(problem: Problem | None) -> wire.Problem | None:
 
 
 def session_view(
-    session: Session, *, now: float, url: str | None, way: Link | None, link: wire.Link, observed_at: float | None
+    session: Session, *, now: float, url: str | None, status: Status, link: wire.Link, observed_at: float | None
 ) -> wire.Session:
-    """Everything about a session that may be shown: no secrets but the one in its own URL. ``way`` is the connection to
-    its cluster, None where none is needed."""
+    """Everything about a session that may be shown: no secrets but the one in its own URL."""
     job = session.job
-    status = describe(session, now, way)
     return {
         "id": session.id,
         "name": session.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sessiond.core.link import Link, LinkState
-from sessiond.core.session import Outcome, Phase, Session, State
+from sessiond.core.session import Outcome, Phase, Problem, Session, State
 from sessiond.core.spec import Mode
 
 
@@ -29,6 +29,14 @@ class Status:
     severity: Severity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """A session's job cannot be seen now although there is a way to its cluster: why, and when (UTC seconds) it was."""
+
+    why: Problem
+    seen_at: float | None = None
+
+
 _OUTCOMES = {
     Outcome.COMPLETED: "completed",
     Outcome.CANCELLED: "stopped",
@@ -47,8 +55,9 @@ _FINE = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outco
 _RETRIES = "it is tried again by itself"
 
 
-def describe(session: Session, now: float, link: Link | None = None) -> Status:
-    """The session in words, at ``now`` (UTC seconds). ``link`` is that of its cluster; None where none is needed."""
+def describe(session: Session, now: float, link: Link | None = None, unseen: Unseen | None = None) -> Status:
+    """The session in words, at ``now`` (UTC seconds). ``link`` is that of its cluster, None where none is needed;
+    ``unseen`` says that the last look at its job failed."""
     if session.state is State.ENDED:
         return _ended(session)
     phrase, following, severity = _live(session, now)
@@ -58,6 +67,12 @@ def describe(session: Session, now: float, link: Link | None = None) -> Status:
         return Status(
             phrase=f"{phrase}: {session.problem.message}",
             next=session.problem.hint or following,
+            severity=Severity.ATTENTION,
+        )
+    if unseen is not None and unseen.seen_at is not None and session.job is not None:
+        return Status(
+            phrase=f"{phrase}; its job was last seen {_about(now - unseen.seen_at)} ago",
+            next=f"{unseen.why.message}; its job goes on meanwhile, and {_RETRIES}",
             severity=Severity.ATTENTION,
         )
     return Status(phrase=phrase, next=following, severity=severity)
@@ -117,6 +132,8 @@ def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
         following = f"the scheduler expects to start it in {_about(job.expected_start - now)}"
     if job is not None and job.phase is Phase.CONFIGURING:
         return "its node is being prepared", "it starts when the node is ready", Severity.BUSY
+    if job is not None and job.reason.startswith("waiting"):
+        return job.reason, following, Severity.BUSY
     return f"waiting for a node{reason}", following, Severity.BUSY
 
 

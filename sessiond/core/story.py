@@ -96,6 +96,8 @@ def _pending(event: JobPending, before: State | None) -> str:
     if before not in (State.WAIT_FOR_NODE, State.SUBMIT, State.RECONCILE, State.KILL):
         return f"the scheduler put the job back into the queue{reason}; it starts again by itself"
     held = event.phase is Phase.HELD
+    if event.reason.startswith("waiting"):
+        return f"the job is {event.reason}"
     return f"the job is {'held' if held else 'waiting'}{reason}"
 
 

@@ -14,7 +14,7 @@ from sessiond.core.ids import ClusterName
 from sessiond.core.lane import Ordered
 from sessiond.core.link import Link, LinkState
 from sessiond.core.pace import PollPolicy
-from sessiond.core.session import Session
+from sessiond.core.session import Problem, Session
 from sessiond.core.spec import Mode
 from sessiond.core.table import WANTS, Want
 from sessiond.remote.transport import Transport
@@ -68,6 +68,13 @@ class Cluster:
         found = self.pollers.get(session.spec.mode)
         if found is not None:
             found.poke()
+
+    def trouble(self, session: Session | None = None) -> Problem | None:
+        """Why the cluster, or this session on it, cannot be seen although there is a way to it."""
+        if session is not None:
+            found = self.pollers.get(session.spec.mode)
+            return found.trouble if found is not None else None
+        return next((p.trouble for p in self.pollers.values() if p.trouble is not None), None)
 
     def observed_at(self, session: Session | None = None) -> float | None:
         """When (UTC seconds) the cluster, or this session on it, was last seen; None: not yet."""

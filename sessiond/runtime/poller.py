@@ -10,7 +10,8 @@ import structlog
 from sessiond.core.errors import LinkError, RemoteError
 from sessiond.core.ids import ClusterName
 from sessiond.core.pace import PollPolicy, jittered, poll_every_s
-from sessiond.core.session import Session, State
+from sessiond.core.report import Snapshot
+from sessiond.core.session import Phase, Problem, Session, State
 from sessiond.remote.transport import Transport
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.letters import Letter, Observed
@@ -19,6 +20,10 @@ from sessiond.schedulers.dialect import Dialect
 log = structlog.get_logger(__name__)
 
 _WAITERS = frozenset({State.WAIT_FOR_NODE, State.START, State.VERIFY, State.KILL})
+_NEARLY_OVER_S = 60.0
+"""How long before its walltime's end a job is on its way out: a session is told to end about then."""
+_OVERTIME_S = 300.0
+"""How long after it a job is still expected to end: some sites let jobs go on."""
 
 
 class Poller:
@@ -50,10 +55,13 @@ class Poller:
         self._failures = 0
         self._poked = anyio.Event()
         self._took_s = 0.0
+        self._unsettled = False
         self.policy = policy
         """Its pace; another one holds from the next look on."""
         self.looks = 0
         self.observed_at: float | None = None
+        self.trouble: Problem | None = None
+        """Why the last look failed, where the way to the cluster was not to blame; None where it succeeded."""
 
     def poke(self) -> None:
         """Something happened that makes the next look worth taking as soon as the cluster's floor allows."""
@@ -86,14 +94,17 @@ class Poller:
             return  # lost since we asked for it: its keeper says so
         except RemoteError as error:
             self._failures += 1
+            self.trouble = Problem(code=error.code, message=error.message, hint=error.hint, at=asked_at)
             if self._failures == 1:
                 log.warning("cannot see the jobs of a cluster", cluster=self._cluster, why=error.message)
             return
         if self._failures:
             log.info("the jobs of a cluster can be seen again", cluster=self._cluster)
         self._failures = 0
+        self.trouble = None
         self._took_s = answered_at - asked_at
         self.observed_at = answered_at
+        self._unsettled = any(_is_unsettled(session, snapshot) for session in sessions)
         await self._tell(Observed(snapshot=snapshot, asked=frozenset(s.id for s in sessions)))
 
     def _pause_s(self, sessions: Sequence[Session]) -> float:
@@ -107,4 +118,19 @@ class Poller:
             waiting_s=min(waiting) if waiting else None,
             took_s=self._took_s,
         )
+        patient = max(self.policy.waiting_s, self.policy.floor_s, 10 * self._took_s)
+        if self._unsettled:
+            pause = min(pause, patient)
+        for session in sessions:
+            ends_by = session.job.ends_by if session.job is not None else None
+            if ends_by is not None and now < ends_by + _OVERTIME_S:
+                pause = min(pause, max(patient, ends_by - _NEARLY_OVER_S - now))
         return jittered(pause, f"{self._cluster}.{self.looks}")
+
+
+def _is_unsettled(session: Session, snapshot: Snapshot) -> bool:
+    """Whether a look leaves it open if a session's job is over: it is about to be, or was not listed."""
+    if session.job is None:
+        return False
+    report = snapshot.jobs.get(session.job.id)
+    return report is None or report.phase is Phase.COMPLETING

@@ -41,6 +41,9 @@ class Dialect(Protocol):
     def files(self, session: Session, bundle: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """``bundle`` (relative path -> content) and what the scheduler needs beside it. Raises SpecError."""
 
+    def command(self, session: Session) -> str:
+        """What starts the session's job, as a person would type it in its folder."""
+
     def stage(self, session: Session, bundle: Mapping[str, bytes]) -> Command:
         """Put the `files` into the session's folder and run its preparation. Raises SpecError."""
 

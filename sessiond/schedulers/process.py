@@ -92,6 +92,11 @@ class Process:
         """``bundle`` and the runner."""
         return {**bundle, "run.sh": common.script("exit.sh", "run.sh").encode()}
 
+    def command(self, session: Session) -> str:
+        """What starts the session's runner, as a person would type it in its folder."""
+        walltime = session.spec.resources.walltime_s or 0
+        return f"setsid sh run.sh 1 {walltime} {self.walltime_grace_s}"
+
     def stage(self, session: Session, bundle: Mapping[str, bytes]) -> Command:
         """Put ``bundle`` and the runner into the session's folder and run its preparation."""
         return common.stage(session, self.files(session, bundle))

@@ -63,6 +63,10 @@ class Slurm:
         runner = common.script(*_RUNNER).encode()
         return {**bundle, "job.sh": self._job_script(session), "slurm_run.sh": runner}
 
+    def command(self, session: Session) -> str:
+        """What submits the session's job, as a person would type it in its folder."""
+        return "sbatch --parsable job.sh"
+
     def stage(self, session: Session, bundle: Mapping[str, bytes]) -> Command:
         """Put the `files` into the session's folder and run its preparation. Raises SpecError as they do."""
         return common.stage(session, self.files(session, bundle))

@@ -255,6 +255,9 @@ class ScriptedCluster:
     def forget(self, session: Session) -> Command:
         return _command("forget", session)
 
+    def command(self, session: Session) -> str:
+        return "submit"
+
     def files(self, session: Session, bundle: Mapping[str, bytes]) -> Mapping[str, bytes]:
         return bundle
 

@@ -35,6 +35,22 @@ async def test_a_day_of_steady_sessions(virtual: VirtualClock, tmp_path: Path) -
         assert (steps, []) == (len(history.steps), here.logs)
 
 
+async def test_a_job_that_is_ending_or_is_not_listed_is_looked_after(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Four looks a minute while a job is COMPLETING or missing, for a session that runs and needs one a minute."""
+    async with world(virtual, tmp_path, policy=PollPolicy()) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        here.cluster.jobs[session].phase = Phase.COMPLETING
+        await anyio.sleep(600)
+        before = len(here.cluster.looks)
+        await anyio.sleep(600)
+        assert 38 <= len(here.cluster.looks) - before <= 46
+        assert State.RUNNING is here.of(session).state
+        here.cluster.jobs[session].phase = Phase.ENDED
+        await anyio.sleep(17)
+        assert State.ENDED is here.of(session).state
+
+
 async def test_never_under_the_floor(virtual: VirtualClock, tmp_path: Path) -> None:
     """However often it is poked, and however slow the answers are."""
     async with world(virtual, tmp_path, policy=PollPolicy(floor_s=7.0)) as here:

@@ -78,7 +78,7 @@ async def test_a_starting_service_is_asked_ever_more_rarely(virtual: VirtualCloc
 
 
 async def test_what_keeps_a_starting_service_from_answering_is_told_when_it_lasts(virtual: VirtualClock) -> None:
-    """The same reason for ten seconds is told once; another one that lasts, too; one that changes all the time is not."""
+    """The same reason for ten seconds is told once, another that lasts, too; one that always changes is not."""
     other = Down(Problem(code="not-sent", message="prohibited"))
     service = Service(virtual, lambda now: REFUSED if now < 40 else other)
     fickle = Service(virtual, lambda now: REFUSED if int(now / 2) % 2 else other)

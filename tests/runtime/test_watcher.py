@@ -98,7 +98,7 @@ async def test_a_session_begun_beside_one_that_waits_for_long(virtual: VirtualCl
         await anyio.sleep(1.2)
         new = waiting(2, virtual.now())
         here.begin(new)
-        await anyio.sleep(1)
+        await anyio.sleep(0.9)  # between two looks of the script
         here.login.published.add(new.id)
         await anyio.sleep(1)
         group.cancel_scope.cancel()

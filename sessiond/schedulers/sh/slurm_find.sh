@@ -1,9 +1,10 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
 # Settles whether an attempt submitted a job; if it did not, fences it, so that it never will.
 #
-# Arguments: FOLDER ATTEMPT TAG COMMENT SETTLED PAUSE DOUBT PROOF: an attempt that is still open after SETTLED seconds is
-# looked for by its job's name and comment, twice, PAUSE seconds apart, all by this host's clock. DOUBT and PROOF are
-# extended regular expressions: words of sbatch that leave it open whether it submitted, and that prove it did not.
+# Arguments: FOLDER ATTEMPT TAG COMMENT SETTLED PAUSE DOUBT PROOF: an attempt whose sbatch has ended, or is older than
+# SETTLED seconds, is looked for by its job's name and comment; it counts as absent when it is older than that and was
+# looked for in vain twice, PAUSE seconds apart, all by this host's clock. DOUBT and PROOF are extended regular
+# expressions: words of sbatch that leave it open whether it submitted, and that prove it did not.
 # Reply: one record: found, job id; or absent; or unsettled, why. Exit status: 0 found, 76 absent for good, 75 not settled.
 
 unsettled() { answer 75 unsettled "$1"; }
@@ -48,13 +49,15 @@ main() {
   [ -s "$fence/at" ] || (umask 077 && echo "$now" >"$fence/at") || unsettled 'nothing can be written there'
   read -r at <"$fence/at"
   case $at in '' | *[!0-9]*) at=$now && echo "$now" >"$fence/at" ;; esac
-  [ "$((now - at))" -ge "$5" ] || unsettled "sbatch may still be at it, for $((now - at)) s"
+  # An sbatch that has ended without an answer may have submitted: a job that is listed is found at once.
+  [ -s "$fence/rc" ] || [ "$((now - at))" -ge "$5" ] || unsettled "sbatch may still be at it, for $((now - at)) s"
   find_slurm squeue . || unsettled "there is no squeue on $host"
   search "$fence" "$3" "$4" || unsettled 'the scheduler could not be asked for the job'
   if [ -n "$job" ]; then
     (umask 077 && echo "$job" >"$fence/jobid.new") && mv -f "$fence/jobid.new" "$fence/jobid"
     answer 0 found "$job"
   fi
+  [ "$((now - at))" -ge "$5" ] || unsettled "the job is not listed; the scheduler may still take it, for $((now - at)) s"
   searched=''
   [ ! -s "$fence/searched" ] || read -r searched <"$fence/searched"
   case $searched in '' | *[!0-9]*) echo "$now" >"$fence/searched" && unsettled 'the job is not listed; it is asked once more' ;; esac
