@@ -67,6 +67,7 @@ class Assembly:
         lib: Mapping[str, bytes],
         *,
         user: str,
+        here: Local,
     ) -> None:
         self._group = group
         self._clock = clock
@@ -83,7 +84,7 @@ class Assembly:
         self._config = Config()
         self._standing: StandingWork
         self._timers: Timers
-        self.here = Local()
+        self.here = here
         self.clusters = Clusters(self._by_name)
 
     def attach(self, standing: StandingWork, timers: Timers) -> None:

@@ -42,6 +42,8 @@ from sessiond.core.ids import SessionId
 from sessiond.core.lane import Ordered
 from sessiond.core.link import LinkState
 from sessiond.core.session import State
+from sessiond.limits import raise_open_files
+from sessiond.remote.local import Local
 from sessiond.remote.peer import owner_of_peer
 from sessiond.runtime import guard
 from sessiond.runtime.bus import Bus
@@ -168,7 +170,15 @@ class Daemon:
         self._bus = Bus()
         self._engine = Engine(self._clock, store, self._bus, watching=lambda session: self._clusters.watching(session))
         self._assembly = Assembly(
-            group, self._clock, self._engine, self._bus, store, self._folders, self._lib, user=_user_name()
+            group,
+            self._clock,
+            self._engine,
+            self._bus,
+            store,
+            self._folders,
+            self._lib,
+            user=_user_name(),
+            here=Local(open_files=raise_open_files()),
         )
         self._clusters = self._assembly.clusters
         self._standing = StandingWork(

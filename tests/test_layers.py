@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         {"sessiond.client", "sessiond.api.wire", "sessiond.paths", "sessiond.__version__", "click", "rich", "stdlib"}
     ),
     "paths": frozenset({"stdlib"}),
+    "limits": frozenset({"stdlib"}),
     "failpoint": frozenset({"stdlib"}),
     "systemd": frozenset({"stdlib"}),
     "__init__": frozenset(),

@@ -10,7 +10,7 @@ from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.views import rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
 from sessiond.config.model import ClusterConfig
-from sessiond.core.errors import Conflict, NotFound, printable
+from sessiond.core.errors import Conflict, NotFound, SpecError, printable
 from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
 from sessiond.core.spec import Prefix
@@ -82,7 +82,11 @@ class Desk:
         prefix = f"/me/{session.open_port}" if through else ""
         if not session.spec.urlend:
             return f"http://{host}{prefix}/"
-        return f"http://{host}{landing(session.spec.urlend, prefix, host, int(session.created * 1000))}"
+        try:
+            return f"http://{host}{landing(session.spec.urlend, prefix, host, int(session.created * 1000))}"
+        except SpecError:
+            # Asked when the session was made; what a stored one says now is no reason to lose the others.
+            return f"http://{host}{prefix}/"
 
     def view(self, session: Session) -> wire.Session:
         """A session as the API shows it."""

@@ -57,12 +57,20 @@ def child_environment(env: Mapping[str, str]) -> dict[str, str]:
 class Local:
     """The transport to this machine (`sessiond.remote.transport.Transport`).
 
-    Commands run in the user's home directory, as they would over SSH, with ``env`` (the daemon's own if None).
+    Commands run in the user's home directory, as they would over SSH, with ``env`` (the daemon's own if None). Where
+    ``open_files`` is given, shells and what they start may have so many files open, whatever the daemon may.
     """
 
-    def __init__(self, *, env: Mapping[str, str] | None = None, output_limit: int = OUTPUT_LIMIT) -> None:
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        output_limit: int = OUTPUT_LIMIT,
+        open_files: int | None = None,
+    ) -> None:
         self._env = child_environment(os.environ if env is None else env)
         self._output_limit = output_limit
+        self._open_files = open_files
         self._undead: list[Child] = []
 
     async def run(self, command: Command) -> Completed:
@@ -75,7 +83,13 @@ class Local:
         """
         self._undead = [child for child in self._undead if not child.gone()]
         began = anyio.current_time()
-        child = spawn(command.argv, feed=bool(command.stdin), env=self._env, cwd=self._home(), limit=self._output_limit)
+        child = spawn(
+            self._limited(command.argv),
+            feed=bool(command.stdin),
+            env=self._env,
+            cwd=self._home(),
+            limit=self._output_limit,
+        )
         in_time = False
         try:
             with anyio.move_on_after(command.timeout_s):
@@ -147,6 +161,11 @@ class Local:
             return 0
         except (OSError, ValueError) as error:
             raise NotSent(f"{path} cannot be read: {error}") from error
+
+    def _limited(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if self._open_files is None or argv[0] != "sh":
+            return argv
+        return ("sh", "-c", 'ulimit -S -n "$0"; exec "$@"', str(self._open_files), *argv)
 
     def _home(self) -> Path:
         home = Path(self._env.get("HOME") or "/")

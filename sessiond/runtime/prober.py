@@ -68,6 +68,11 @@ class Prober:
         """Something suggests that the service's condition has changed: ask soon."""
         self._poked.set()
 
+    @property
+    def paused(self) -> bool:
+        """Whether asking is paused."""
+        return not self._resumed.is_set()
+
     def pause(self) -> None:
         """Stop asking: a suspended job does not answer, and that means nothing."""
         if self._resumed.is_set():

@@ -126,8 +126,11 @@ class StandingWork:
         for session_id in tuple(self._works):
             session = self._current_if_live(session_id)
             if session is not None and session.spec.cluster == cluster:
+                # One that was paused is asked at once when it goes on; one that was not is doubted.
+                prober = self._works[session_id].prober
+                goes_on = prober is not None and prober.paused
                 self.follow(session)
-                if self._reachable(session):
+                if not goes_on and self._reachable(session):
                     self.suspect(session_id)
 
     def holds_port(self, session: SessionId) -> bool:

@@ -197,7 +197,7 @@ def _strays(facts: Facts, ours: Collection[str], scheduler: str) -> Iterator[Fin
     yield Finding(
         what="strays",
         grade=Grade.WARN,
-        text=f"{len(strays)} jobs there are of sessions that are not known here: {', '.join(strays[:6])}",
+        text=f"{len(strays)} of our jobs there belong to no session known here: {', '.join(strays[:6])}",
         remedy=f"they may be another machine's; if they are nobody's: scancel {plain}" if plain else "",
     )
 

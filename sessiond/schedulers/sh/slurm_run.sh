@@ -6,7 +6,7 @@
 # session is ended, and the walltime (0: not known).
 # TERM with the mark `stop` in the folder: the session was told to end. TERM without: somebody else ends the job, and
 # will do it harder soon. USR2: the walltime is nearly over. In each case, and when the session ended by itself: kill
-# script, then TERM, then KILL to all that bears the session's mark. `exit` tells how it ended.
+# script, then TERM, then KILL to all with the session's mark. `exit` tells how; in the site's books no such job failed.
 
 # limits: sets bound and grace, seconds for the kill script and between TERM and KILL, and why
 limits() {
@@ -63,7 +63,7 @@ main() {
   read_pairs exit
   [ "$run" = "$job_run" ] && [ -z "$why" ] || { [ -n "$why" ] || why_ended "$code"; record_exit "$code" "$why"; }
   [ ! -f ports ] || free_ports
-  exit "$code"
+  case $why in stopped | walltime) exit 0 ;; *) exit "$code" ;; esac
 }
 
 # The shell's own word about what was killed does not belong into the session's log.

@@ -26,6 +26,9 @@ done
 umount -R -l /mnt
 
 mount --bind "$bed/etc" /etc
+if [ -e /etc/ssh/ssh_host_ed25519_key.pub ]; then
+  mount --bind "$bed/keys/$host.pub" /etc/ssh/ssh_host_ed25519_key.pub
+fi
 for home in "$bed"/home/*; do
   mkdir "/home/${home##*/}"
   mount --bind "$home" "/home/${home##*/}"

@@ -155,6 +155,10 @@ def _etc(bed: Path, network: Network, settings: Settings) -> None:
     (etc / "ssh").mkdir(exist_ok=True)
     (etc / "ssh/ssh_known_hosts").write_text(config.known_hosts(network, {host: _public(bed, host) for host in HOSTS}))
     (etc / "ssh/ssh_config").write_text(config.login_ssh_config())
+    # the machine's own keys are nobody's here; each host has its own in the place of this one
+    for key in (etc / "ssh").glob("ssh_host_*"):
+        key.unlink()
+    (etc / "ssh/ssh_host_ed25519_key.pub").touch()
     slurm = etc / "slurm"
     slurm.mkdir(exist_ok=True)
     (slurm / "slurm.conf").write_text(config.slurm_conf(bed, network, settings))

@@ -1,0 +1,169 @@
+"""What scenarios on a cluster have in common: tiny services for nodes, who submitted what, and what is left there."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+from sessiond.api.wire import Session
+from tests.daemon import services, traces
+from tests.daemon.workspace import Workspace, fetch, tag
+
+from .bed import ALICE, LOGIN, NODES, Cluster
+from .bed.config import SHELLS
+from .bed.host import Process
+from .bed.waiting import until
+
+# Answers every request with its host, its run of the job and where it listens: at SESSIOND_BIND or on a Unix socket.
+_SERVER = """
+import os, socket, sys
+if len(sys.argv) > 1 and sys.argv[1].startswith("/"):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen(64)
+else:
+    listener = socket.create_server((os.environ["SESSIOND_BIND"], int(sys.argv[1])), backlog=64)
+body = f"{os.uname().nodename} run {os.environ['SESSIOND_RUN']} at {listener.getsockname()!r}".encode()
+while True:
+    with listener.accept()[0] as peer:
+        peer.settimeout(2)
+        try:
+            seen = b""
+            while b"\\r\\n\\r\\n" not in seen and (piece := peer.recv(65536)):
+                seen += piece
+            head = f"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: {len(body)}\\r\\n"
+            peer.sendall(head.encode() + b"Connection: close\\r\\n\\r\\n" + body)
+        except OSError:
+            pass
+"""
+
+PYTHON = f'"{sys.executable}" -I -S "${{resource_jobdir}}/service/where.py"'
+"""The shell's words for the server; its port or the path of its socket follows."""
+
+SERVE = f'{PYTHON} "${{servicePort}}"'
+
+
+def add_service(me: Workspace, name: str, start: str, *, kill: str = "", manifest: str = "") -> None:
+    """A service of the person's own; the daemon finds it by itself."""
+    folder = me.services / name
+    services.write(folder, start, kill=kill, manifest=manifest)
+    (folder / "where.py").write_text(_SERVER)
+
+
+def add_where(me: Workspace) -> None:
+    """The service ``where``, which says on which node it runs, and in which run of its job."""
+    add_service(me, "where", f"exec {SERVE}\n")
+
+
+def page(session: Session) -> str:
+    """What a browser is shown at a session's URL; fails unless it is the service's own page."""
+    assert session["url"] is not None
+    status, text = fetch(session["url"])
+    assert 200 == status, text
+    return text
+
+
+def submissions(cluster: Cluster, session: Session) -> int:
+    """How many times sbatch was called to submit a session: it is called in the session's folder."""
+    return sum(f"/{session['id']} " in call.arguments for call in cluster.calls("sbatch"))
+
+
+def folder(cluster: Cluster, session: Session, user: str = ALICE) -> Path:
+    """Where this machine sees a session's folder on the cluster, with the workdir as it is by default."""
+    return cluster.home(user) / "sessiond" / session["id"]
+
+
+def job_of(session: Session) -> str:
+    """A session's job."""
+    assert session["job_id"] is not None
+    return session["job_id"]
+
+
+def of_job(cluster: Cluster, host: str, session: Session) -> list[Process]:
+    """The processes of a session's job on a host: Slurm marks them, and the session does."""
+    if not cluster.hosts[host].is_on:
+        return []
+    marks = {f"SESSIOND_TAG={tag(session)}".encode(), f"SLURM_JOB_ID={session['job_id']}".encode()}
+    users = {cluster.uid(user) for user in SHELLS}
+
+    def is_marked(one: Process) -> bool:
+        with contextlib.suppress(OSError):
+            return not marks.isdisjoint(Path(f"/proc/{one.pid}/environ").read_bytes().split(b"\0"))
+        return False
+
+    return [one for one in cluster.hosts[host].processes() if one.uid in users and is_marked(one)]
+
+
+def files_of(cluster: Cluster, host: str, session: Session) -> list[str]:
+    """What a session has in folders of a host that only that host sees: each is named after it, or says its name."""
+    if not cluster.hosts[host].is_on:
+        return []
+    name = tag(session)
+    named = cluster.sh(host, "find", "/tmp", "/dev/shm", "-xdev", "-name", f"*{name}*").stdout.split()
+    return (
+        named + cluster.sh(host, "grep", "-rsl", "--devices=skip", "--exclude-dir=sdbed*", name, "/tmp").stdout.split()
+    )
+
+
+def leftovers(cluster: Cluster, *sessions: Session, killed: bool = False) -> list[str]:
+    """Everything on the cluster that sessions which are over should not have left, there and in the workspace.
+
+    ``killed``: Slurm ended them with SIGKILL, so that the reservation of a port may lie on the node; it ended with the
+    process that is named in it.
+    """
+    left: list[str] = []
+    names = {tag(one) for one in sessions}
+    active = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
+    left += [f"job {job}" for job in cluster.jobs(active) if job.name in names]
+    left += [f"a listener on port {port}" for port in traces.listening() & {one["open_port"] for one in sessions}]
+    for session in sessions:
+        for name in (LOGIN, *NODES):
+            left += [f"{name}: {one}" for one in of_job(cluster, name, session)]
+            files = files_of(cluster, name, session)
+            left += [f"{name}: {file}" for file in files if not (killed and file.endswith(".port.used"))]
+        node, port = session["node"], session["service_port"]
+        if (
+            node in cluster.hosts
+            and cluster.hosts[node].is_on
+            and port is not None
+            and cluster.hosts[node].listens(port)
+        ):
+            left.append(f"{node}: a listener on port {port}")
+    return left
+
+
+def nothing_left(cluster: Cluster, *sessions: Session, killed: bool = False) -> None:
+    """Wait until sessions which are over have left nothing: what ends by itself after them has a moment for it."""
+    found: list[str] = []
+
+    def is_clean() -> bool:
+        found[:] = leftovers(cluster, *sessions, killed=killed)
+        return not found
+
+    try:
+        until(is_clean, "nothing is left of the sessions", limit_s=10)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {found}") from None
+
+
+def cleaned(cluster: Cluster, session: Session, user: str = ALICE) -> None:
+    """Wait until an ended session's cleaning up on the cluster, which no event announces, is over."""
+    where = folder(cluster, session, user)
+    gone = ("run.sh", "secrets.sh", "service", "ports", "slurm_run.sh", "lib")
+    until(lambda: not any((where / name).exists() for name in gone), f"{where} is cleaned up")
+
+
+def ended(
+    me: Workspace, cluster: Cluster, name: str, outcome: str, *, limit_s: float = 30, killed: bool = False
+) -> Session:
+    """Wait until a session has ended with ``outcome``, and nothing of it is left; no daemon met a bug of its own."""
+    session = me.until_so(name, lambda one: one["state"] == "ended", limit_s)
+    assert outcome == session["outcome"], f"{me.story(name)}\n{session}"
+    assert 1 >= submissions(cluster, session)
+    log = me.log.read_text()
+    assert '"level": "error"' not in log, log
+    assert "Traceback" not in log, log
+    cleaned(cluster, session)
+    nothing_left(cluster, session, killed=killed)
+    return session
