@@ -18,6 +18,7 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import NotSent, RemoteError, printable
 from sessiond.core.session import Endpoint
 from sessiond.remote.ssh.opening import CannotOpen, Through, Why, open_tcp, open_unix
+from sessiond.remote.ssh.packets import send_no_empty_ones
 from sessiond.remote.ssh.route import Route, lesson, on_login_node, order
 from sessiond.remote.ssh.stream import ChannelStream
 
@@ -250,13 +251,15 @@ class Nodes:
                 options = await self._options(host)
                 trust = await self._trust(host, options, endpoint)
                 source = trust.source
-                return await asyncssh.connect(
+                connection = await asyncssh.connect(
                     host,
                     options.port,
                     tunnel=Through(self._login),
                     options=options,
                     **({} if trust.lines is None else {"known_hosts": trust.lines}),
                 )
+                send_no_empty_ones(connection)
+                return connection
         except TimeoutError:
             raise NodeRefused(f"ssh to {host} failed: no answer within {NODE_TIMEOUT_S:g} s") from None
         except CannotOpen as error:

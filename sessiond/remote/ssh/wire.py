@@ -1,9 +1,7 @@
 """The TCP connection under an SSH connection, with what asyncssh does to it put into fewer and better pieces.
 
 asyncssh 2.24 keeps what arrives in one bytes object and cuts each packet off its front, copying the rest: with the
-256 KiB that asyncio reads at once every byte is copied nine times over. And it puts an empty packet before each one it
-sends, as a write of its own: one more system call here, one more wake-up there. A download over one stream became a
-fifth faster without the two (measured).
+256 KiB that asyncio reads at once every byte is copied nine times over (measured).
 
 It also takes no notice when the socket takes nothing more: each stream could then queue a whole window in front of the
 next command or keep-alive. Here streams can `watch` the line and stop writing while it is crowded.
@@ -21,16 +19,6 @@ import asyncssh
 PIECE = 32768 + 64
 """The most bytes handed to asyncssh at once: a usual packet with what encryption adds."""
 READ_BUFFER = 4 * PIECE
-SMALL = 64
-"""A write below this many bytes is held back for the one that follows it."""
-HOLD_S = 0.001
-"""How long it is held back at most.
-
-Only the few packets that asyncssh sends without an empty one before them ever wait: some of a key exchange. A timer
-that is set once a millisecond costs less than a turn of the event loop for each packet.
-"""
-
-
 CROWDED = 262144
 """How many bytes may wait for the socket before the line counts as crowded."""
 
@@ -86,9 +74,6 @@ class _Line(asyncio.BufferedProtocol):
         self.session = session
         self._transport: asyncio.Transport | None = None
         self._buffer = memoryview(bytearray(READ_BUFFER))
-        self._held = b""
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
         self._watchers: dict[Watcher, None] = {}
         self.crowded = False
 
@@ -134,34 +119,22 @@ class _Line(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
         self._transport = None
-        self._held = b""
-        if self._timer is not None:
-            self._timer.cancel()
         self.session.connection_lost(exc)
 
     # What asyncssh calls.
 
     def write(self, data: bytes) -> None:
-        """Send ``data``, a small piece together with the next."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        elif len(data) < SMALL:
-            self._held = data
-            if self._timer is None:
-                self._timer = self._loop.call_later(HOLD_S, self._on_time)
-            return
+        """Send ``data``."""
         if self._transport is not None:
             self._transport.write(data)
 
     def abort(self) -> None:
         """Close at once."""
-        self._flush()
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
         """Close when everything is sent."""
-        self._flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -174,15 +147,6 @@ class _Line(asyncio.BufferedProtocol):
         if name == "wire":
             return self
         return default if self._transport is None else self._transport.get_extra_info(name, default)
-
-    def _flush(self) -> None:
-        data, self._held = self._held, b""
-        if data and self._transport is not None:
-            self._transport.write(data)
-
-    def _on_time(self) -> None:
-        self._timer = None
-        self._flush()
 
     def _tell(self, crowded: bool) -> None:
         self.crowded = crowded
