@@ -1,0 +1,33 @@
+"""A cluster that cannot be reached: what is begun waits, and everybody is told."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from sessiond.api.wire import Event
+from tests.remote.ssh.tunnel_sshd import free_port
+
+from .workspace import PATIENCE_S, Workspace
+
+
+def test_watchers_hear_of_links(workspace: Workspace) -> None:
+    """The link's changes stand among the sessions' events; the session waits, says why, and can be stopped."""
+    port = free_port()
+    workspace.configure("[clusters.far]", 'host = "127.0.0.1"', f"port = {port}", 'user = "nobody"')
+    workspace.daemon()
+    events = workspace.client.events(0)
+    workspace.client.start({"service": "tiny", "cluster": "far", "name": "there"})
+    seen: list[Event] = []
+    while not any(event["event"] == "StageDelayed" for event in seen):
+        got = events.poll(PATIENCE_S)
+        assert got, "the stream ended"
+        seen += got
+    events.close()
+    links = [event for event in seen if event["event"] == "Link"]
+    assert [("idle", "connecting"), ("connecting", "backoff")] == [(e["from_state"], e["to_state"]) for e in links][:2]
+    assert {("", "", "far")} == {(e["session"], e["name"], e["cluster"]) for e in links}
+    assert "refuses connections" in links[1]["text"]
+    assert all(earlier["seq"] <= later["seq"] for earlier, later in pairwise(seen))
+    session = workspace.client.session("there")
+    assert ("render", "ended") == (session["state"], workspace.client.stop("there")["state"])
+    assert "far is unreachable" in session["phrase"]
