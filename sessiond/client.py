@@ -1,15 +1,9 @@
-"""The client library: every endpoint of the daemon's socket as a typed method. Synchronous, standard library only.
-
-It speaks HTTP/1.1 itself, in a hundred lines, because ``http.client`` brings ``email`` and ``ssl`` along: a bare
-interpreter takes 8 ms here, with ``http.client`` 31 ms, with ``socket`` and ``json`` 17 ms (Python 3.11.7, medians of
-25 interleaved runs). sessionctl pays that for every press of the Tab key.
-"""
+"""The client library: every endpoint of the daemon's socket as a typed method. Synchronous, standard library only."""
 
 from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -30,149 +24,25 @@ from sessiond.api.wire import (
     Status,
     Story,
 )
+from sessiond.client_http import BODY_LIMIT, Answer, ClientError, NoDaemon, garbled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sessiond.api.wire import StartRequest
 
+__all__ = ["Client", "ClientError", "Events", "LoginEvents", "NoDaemon"]
+
 T = TypeVar("T")
 
-# The longest head, JSON answer (or chunk of any answer) and event that are read, in bytes.
-_HEAD_LIMIT: Final = 65536
-_BODY_LIMIT: Final = 256 << 20
 _LINE_LIMIT: Final = 4 << 20
-_PIECE: Final = 65536
-
-
-class ClientError(Exception):
-    """Why something was not done: a stable ``code``, one sentence, and a ``hint`` that may be empty."""
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-
-
-class NoDaemon(ClientError):
-    """Nothing listens on the socket, or what listened went away in the middle of its answer."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__("no-daemon", message, hint)
-
-
-class _Body:
-    """Takes the framing off a body, whatever pieces it arrives in. ``done`` once its end has been seen."""
-
-    def __init__(self, headers: dict[str, str]) -> None:
-        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        length = headers.get("content-length", "")
-        if length and not (length.isascii() and length.isdigit()):
-            raise _garbled()
-        self._left = int(length) if length and not self._chunked else None
-        self._raw = bytearray()
-        self.until_close = not self._chunked and self._left is None
-        self.done = self._left == 0
-
-    def feed(self, data: bytes) -> bytes:
-        if self._chunked:
-            return self._unchunk(data)
-        if self._left is not None:
-            data = data[: self._left]
-            self._left -= len(data)
-            self.done = self._left == 0
-        return data
-
-    def _unchunk(self, data: bytes) -> bytes:
-        self._raw += data
-        found = bytearray()
-        while not self.done:
-            head = self._raw.find(b"\r\n", 0, 64)
-            if head < 0:
-                if len(self._raw) >= 64:
-                    raise _garbled()
-                break
-            try:
-                size = int(self._raw[:head].partition(b";")[0], 16)
-            except ValueError:
-                raise _garbled() from None
-            if not 0 <= size <= _BODY_LIMIT:
-                raise _garbled()
-            # What follows the last chunk is of no interest: the connection is closed after every answer.
-            self.done = size == 0
-            end = head + 2 + size
-            if self.done or len(self._raw) < end + 2:
-                break
-            found += self._raw[head + 2 : end]
-            del self._raw[: end + 2]
-        return bytes(found)
-
-
-class _Answer:
-    """One answer: its status, then its body in pieces as they come."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self.close = sock.close
-        self.fileno = sock.fileno
-        head = bytearray()
-        while (end := head.find(b"\r\n\r\n")) < 0:
-            if len(head) > _HEAD_LIMIT:
-                raise _garbled()
-            piece = sock.recv(_PIECE)
-            if not piece:
-                raise NoDaemon("sessiond went away before it answered", "try again; `sessionctl status` shows it")
-            head += piece
-        first, *lines = head[:end].decode("latin-1").split("\r\n")
-        version, _, rest = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
-            raise _garbled()
-        self.status = int(rest[:3])
-        fields = (line.partition(":") for line in lines)
-        self._body = _Body({name.strip().lower(): value.strip() for name, _, value in fields})
-        self._body.done |= self.status == 204
-        self._ready = self._body.feed(bytes(head[end + 4 :]))
-
-    def piece(self, timeout_s: float | None = None) -> bytes | None:
-        """The next bytes of the body; None at its end, ``b""`` where nothing came within ``timeout_s``.
-
-        Raises NoDaemon where the connection ends before the body does.
-        """
-        while True:
-            if self._ready:
-                ready, self._ready = self._ready, b""
-                return ready
-            if self._body.done:
-                return None
-            if timeout_s is not None and not select.select([self._sock], [], [], timeout_s)[0]:
-                return b""
-            try:
-                data = self._sock.recv(_PIECE)
-            except ConnectionError:
-                data = b""
-            if not data:
-                if self._body.until_close:
-                    return None
-                raise NoDaemon("sessiond went away in the middle of its answer", "try again")
-            self._ready = self._body.feed(data)
-
-    def stream(self) -> None:
-        """From here on wait for as long as it takes."""
-        self._sock.settimeout(None)
-
-    def stream_socket(self) -> socket.socket:
-        """The connection itself, once it carries something else than HTTP. Raises ClientError where it does not."""
-        if self.status != 101:
-            raise _garbled()
-        self.stream()
-        return self._sock
+"""The longest event that is read, in bytes."""
 
 
 class _Lines(Generic[T]):
     """A stream of JSON lines: iterate over it, which also closes it, or `poll` and `close` it yourself."""
 
-    def __init__(self, answer: _Answer, kind: type[T]) -> None:
+    def __init__(self, answer: Answer, kind: type[T]) -> None:
         self._answer = answer
         self._kind = kind
         self._rest = b""
@@ -198,7 +68,7 @@ class _Lines(Generic[T]):
             return None
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > _LINE_LIMIT:
-            raise _garbled()
+            raise garbled()
         return [_one(_parse(line), self._kind) for line in lines if line.strip()]
 
     def close(self) -> None:
@@ -363,7 +233,7 @@ class Client:
                 "unset SESSIOND_SOCKET, or point it to a folder that only you can write to",
             )
 
-    def _ask(self, method: str, path: str, body: object = None, *, upgrade: str = "") -> _Answer:
+    def _ask(self, method: str, path: str, body: object = None, *, upgrade: str = "") -> Answer:
         data = json.dumps({} if body is None else body).encode() if method == "POST" else b""
         connection = f"Upgrade\r\nUpgrade: {upgrade}" if upgrade else "close"
         head = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n"
@@ -372,7 +242,7 @@ class Client:
         sock = self._connect()
         try:
             sock.sendall(head.encode("ascii") + b"\r\n" + data)
-            answer = _Answer(sock)
+            answer = Answer(sock)
             if answer.status < 400:
                 return answer
             failure = _refusal(self._whole(answer), answer.status)
@@ -393,15 +263,15 @@ class Client:
             answer.close()
         return _parse(found) if found else None
 
-    def _whole(self, answer: _Answer) -> bytes:
+    def _whole(self, answer: Answer) -> bytes:
         found = bytearray()
         while (piece := self._timed(answer)) is not None:
             found += piece
-            if len(found) > _BODY_LIMIT:
-                raise _garbled()
+            if len(found) > BODY_LIMIT:
+                raise garbled()
         return bytes(found)
 
-    def _timed(self, answer: _Answer) -> bytes | None:
+    def _timed(self, answer: Answer) -> bytes | None:
         try:
             return answer.piece()
         except TimeoutError:
@@ -436,26 +306,18 @@ def _segment(name: str) -> str:
     return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in word)
 
 
-def _garbled() -> ClientError:
-    return ClientError(
-        "bad-answer",
-        "what listens on the socket does not answer as sessiond does",
-        "`sessionctl version` shows both versions; SESSIOND_SOCKET may point to something else",
-    )
-
-
 def _parse(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise _garbled() from None
+        raise garbled() from None
 
 
 def _one(found: Any, kind: type[T]) -> T:
     """``found`` as the API's ``kind``: nothing that its readers expect is missing."""
     expected: frozenset[str] = cast("Any", kind).__required_keys__
     if not isinstance(found, dict):
-        raise _garbled()
+        raise garbled()
     if missing := expected - found.keys():
         raise ClientError(
             "bad-answer",
@@ -467,7 +329,7 @@ def _one(found: Any, kind: type[T]) -> T:
 
 def _list(found: Any, kind: type[T]) -> list[T]:
     if not isinstance(found, list):
-        raise _garbled()
+        raise garbled()
     return [_one(one, kind) for one in found]
 
 

@@ -41,7 +41,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     ),
     "logs": frozenset({"sessiond.api.views", "sessiond.runtime.bus", "structlog", "stdlib"}),
     "daemon": frozenset({"sessiond", "anyio", "structlog", "aiohttp", "stdlib"}),
-    "client": frozenset({"sessiond.api.wire", "sessiond.paths", "sessiond.__version__", "stdlib"}),
+    "client_http": frozenset({"stdlib"}),
+    "client": frozenset(
+        {"sessiond.api.wire", "sessiond.client_http", "sessiond.paths", "sessiond.__version__", "stdlib"}
+    ),
     "cli": frozenset(
         {"sessiond.client", "sessiond.api.wire", "sessiond.paths", "sessiond.__version__", "click", "rich", "stdlib"}
     ),
