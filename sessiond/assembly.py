@@ -17,7 +17,6 @@ from sessiond.core.errors import ConfigError, StateFull
 from sessiond.core.ids import ClusterName
 from sessiond.core.link import Link, LinkState
 from sessiond.core.pace import LOCAL_PACE, PollPolicy
-from sessiond.core.session import Session
 from sessiond.core.spec import Listen, Mode
 from sessiond.remote.local import Local
 from sessiond.remote.ssh.connector import SshConnector
@@ -35,7 +34,6 @@ from sessiond.runtime.link import LinkKeeper
 from sessiond.runtime.linked import Linked
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
-from sessiond.runtime.watcher import AWAITED, Watcher
 from sessiond.schedulers.dialect import Dialect
 from sessiond.schedulers.process import Process
 from sessiond.schedulers.slurm import Slurm
@@ -78,7 +76,6 @@ class Assembly:
         self._lib = lib
         self._user = user
         self._by_name: dict[ClusterName, Cluster] = {}
-        self._watchers: dict[ClusterName, Watcher] = {}
         self._links: dict[ClusterName, LinkState] = {}
         self._scopes: dict[ClusterName, anyio.CancelScope] = {}
         self._config = Config()
@@ -126,16 +123,6 @@ class Assembly:
         """A cluster's part of the configuration as it is now; None where there is none."""
         return self._config.clusters.get(name)
 
-    def poke(self, session: Session) -> None:
-        """A session changed: its cluster may be wanted, or worth a look."""
-        self.clusters.poke(session)
-        found = self._by_name.get(session.spec.cluster)
-        if found is not None and found.keeper is not None:
-            found.keeper.poke()
-        watcher = self._watchers.get(session.spec.cluster)
-        if watcher is not None and session.state in AWAITED:
-            watcher.poke()
-
     # The configuration.
 
     def apply(self, config: Config) -> None:
@@ -176,7 +163,6 @@ class Assembly:
     def _remove(self, name: ClusterName) -> None:
         del self._by_name[name]
         self._links.pop(name, None)
-        self._watchers.pop(name, None)
         self._scopes.pop(name).cancel()
 
     def _change(self, before: ClusterConfig, after: ClusterConfig) -> None:
@@ -223,9 +209,6 @@ class Assembly:
         # its own, whatever the configuration says meanwhile.
         both: dict[Mode, Dialect] = {Mode.SLURM: Slurm(), Mode.CONTROLLER: Process(one_host=False)}
         dialects = {mode: both[mode] for mode in sorted(both, key=(*_MODES[config.scheduler], *both).index)}
-        self._watchers[name] = Watcher(
-            name, transport, self._clock, partial(self._awaited, name), lambda: keeper.up, self._engine.tell
-        )
         return clusters.build(
             name,
             scheduler=config.scheduler,
@@ -267,9 +250,6 @@ class Assembly:
     def _wanted(self, name: ClusterName) -> bool:
         return any(s.spec.cluster == name for s in self._engine.live())
 
-    def _awaited(self, name: ClusterName) -> list[Session]:
-        return [s for s in self._engine.live() if s.spec.cluster == name and s.job is not None and s.state in AWAITED]
-
     def _linked(self, name: ClusterName, link: Link) -> None:
         """The link changed: what it carries goes on, or waits."""
         before, self._links[name] = self._links.get(name, LinkState.IDLE), link.state
@@ -277,9 +257,6 @@ class Assembly:
             self._bus.link_changed(LinkChanged(at=self._clock.now(), before=before, link=link))
         self._standing.revisit(name)
         self._timers.poke()
-        watcher = self._watchers.get(name)
-        if watcher is not None and link.state is LinkState.UP:
-            watcher.poke()
 
     async def _run(self, cluster: Cluster, scope: anyio.CancelScope) -> None:
         """A cluster's own tasks; each is started again if it fails, and none takes another along."""
@@ -289,9 +266,8 @@ class Assembly:
                     group.start_soon(guard.supervised, cluster.keeper.run, f"link to {cluster.name}", self._clock)
                 for mode, poller in cluster.pollers.items():
                     group.start_soon(guard.supervised, poller.run, f"looks at {cluster.name} ({mode})", self._clock)
-                watcher = self._watchers.get(cluster.name)
-                if watcher is not None:
-                    group.start_soon(guard.supervised, watcher.run, f"watch of {cluster.name}", self._clock)
+                if cluster.watcher is not None:
+                    group.start_soon(guard.supervised, cluster.watcher.run, f"watch of {cluster.name}", self._clock)
 
 
 def _policy(config: ClusterConfig) -> PollPolicy:

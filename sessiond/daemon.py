@@ -186,7 +186,7 @@ class Daemon:
             self._clock,
             self._clusters.dial,
             _is_own,
-            self._assembly.poke,
+            self._clusters.poke,
             self._engine.session,
             self._engine.tell,
             self._clusters.watching,

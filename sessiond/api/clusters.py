@@ -100,7 +100,7 @@ def cluster_view(cluster: Cluster, desk: Desk) -> wire.Cluster:
         "link": _link_view(cluster, desk, now),
         "observed_age_s": None if observed is None else round(max(0.0, now - observed), 3),
         "looks": cluster.looks,
-        "commands": cluster.performer.commands + cluster.looks,
+        "commands": cluster.commands,
     }
 
 

@@ -34,8 +34,6 @@ class Snapshot:
 
     ``jobs`` holds every job that was listed; a session's job that is not in it was *not listed*, which proves
     nothing yet. ``endpoints`` holds what the sessions' own scripts published, ``failures`` what they gave up with.
-    ``skew_s`` is how far the cluster's clock is ahead of ours, None where it was not asked.
-    ``strays`` are jobs that bear a tag of sessiond's form which none of the sessions asked about bears.
     """
 
     cluster: ClusterName
@@ -44,5 +42,3 @@ class Snapshot:
     jobs: Mapping[JobId, JobReport] = field(default_factory=dict)
     endpoints: Mapping[SessionId, Endpoint] = field(default_factory=dict)
     failures: Mapping[SessionId, Problem] = field(default_factory=dict)
-    skew_s: float | None = None
-    strays: tuple[JobId, ...] = ()

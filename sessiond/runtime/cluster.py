@@ -25,6 +25,7 @@ from sessiond.runtime.letters import Letter
 from sessiond.runtime.link import LinkKeeper
 from sessiond.runtime.perform import STAGING_AT_ONCE, Performer
 from sessiond.runtime.poller import Poller
+from sessiond.runtime.watcher import AWAITED, Watcher
 from sessiond.schedulers.dialect import Dialect
 
 
@@ -42,6 +43,8 @@ class Cluster:
     looked at apart, so that the one is seen while the other does not answer."""
     keeper: LinkKeeper | None = None
     """Who keeps the connection to it; None for this machine, which needs none."""
+    watcher: Watcher | None = None
+    """Who waits there for services to begin; None for this machine, which is looked at often enough."""
 
     @property
     def link(self) -> Link | None:
@@ -63,11 +66,20 @@ class Cluster:
         """How often the cluster was looked at."""
         return sum(poller.looks for poller in self.pollers.values())
 
+    @property
+    def commands(self) -> int:
+        """How many commands were run there, looks included."""
+        return self.performer.commands + self.looks + (self.watcher.watches if self.watcher is not None else 0)
+
     def poke(self, session: Session) -> None:
-        """Look for this session soon."""
+        """A session changed: the cluster may be wanted, or worth a look."""
         found = self.pollers.get(session.spec.mode)
         if found is not None:
             found.poke()
+        if self.keeper is not None:
+            self.keeper.poke()
+        if self.watcher is not None and session.state in AWAITED:
+            self.watcher.poke()
 
     def trouble(self, session: Session | None = None) -> Problem | None:
         """Why the cluster, or this session on it, cannot be seen although there is a way to it."""
@@ -109,6 +121,9 @@ def build(
             if s.spec.cluster == name and s.spec.mode is mode and s.job is not None and Want.POLL in WANTS[s.state]
         ]
 
+    def awaited() -> list[Session]:
+        return [s for s in engine.live() if s.spec.cluster == name and s.job is not None and s.state in AWAITED]
+
     tell: Callable[[Letter], Awaitable[None]] = engine.tell
     made = Cluster(
         name=name,
@@ -123,6 +138,7 @@ def build(
             for mode, dialect in dialects.items()
         },
         keeper=keeper,
+        watcher=Watcher(name, transport, clock, awaited, lambda: keeper.up, tell) if keeper is not None else None,
     )
 
     def link_changed(link: Link) -> None:
@@ -131,6 +147,8 @@ def build(
             engine.hurry(name)
             for poller in made.pollers.values():
                 poller.poke()
+            if made.watcher is not None:
+                made.watcher.poke()
 
     if keeper is not None:
         keeper.listen(link_changed)

@@ -75,8 +75,6 @@ def snapshot(sessions: Sequence[Session], jobs: Sequence[Listed], words: Sequenc
         # What an earlier run gave up with lies there until the next one has begun.
         if said.failure and said.run == run:
             failures[session.id] = Problem(code="service", message=said.failure, at=times.answered)
-    tags = {session.tag for session in sessions}
-    strays = (j for j in jobs if is_tag(j.name) and j.name not in tags and state_word(j.state) not in OVER)
     return Snapshot(
         cluster=sessions[0].spec.cluster,
         asked_at=times.asked,
@@ -84,8 +82,6 @@ def snapshot(sessions: Sequence[Session], jobs: Sequence[Listed], words: Sequenc
         jobs=reports,
         endpoints=endpoints,
         failures=failures,
-        skew_s=times.skew_s,
-        strays=tuple(JobId(job.id) for job in strays),
     )
 
 

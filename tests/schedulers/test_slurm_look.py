@@ -179,24 +179,14 @@ def test_array_is_its_liveliest_task() -> None:
 def test_number_given_twice_is_not_ours() -> None:
     """A job of our number that bears another session's mark is another job."""
     seen = look(line(name="sd-000000000000"))
-    assert ({}, ("4711",)) == (seen.jobs, seen.strays)
+    assert {} == seen.jobs
     assert JOB in look(line(name="renamed by a person")).jobs
-
-
-def test_strays_are_live_jobs_with_a_mark_nobody_asked_for() -> None:
-    """Not ours, not over, not somebody's own job."""
-    seen = look(
-        line(), line("1", name="sd-0123456789ab"), line("2", "FAILED", name="sd-0123456789ac"), line("3", name="x")
-    )
-    assert ("1",) == seen.strays
 
 
 def test_times_are_by_our_clock() -> None:
     """A cluster an hour ahead: what it says happened an hour earlier by our clock."""
     done = said(*listing(line(starttime="5500", endtime="9100"), clock="5600"), word())
     seen = Slurm().read_observe([session()], done, 2000.0, 2000.0)
-    assert seen.skew_s is not None
-    assert 3600.0 == seen.skew_s
     assert (1900.0, 5500.0) == (seen.jobs[JOB].started, seen.jobs[JOB].ends_by)
 
 
