@@ -19,9 +19,19 @@ def open_fds() -> dict[str, str]:
     return found
 
 
+_others: set[int] = set()
+"""Children from before a test, which are none of its business: a cluster that other tests keep up, say."""
+
+
+@pytest.fixture(autouse=True)
+def _others_are_known() -> None:
+    _others.clear()
+    _others.update(children())
+
+
 def children() -> set[int]:
-    """The processes, zombies included, whose parent is this one."""
-    found = set()
+    """The processes, zombies included, whose parent is this one, and which began during the test."""
+    found: set[int] = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
@@ -29,7 +39,7 @@ def children() -> set[int]:
             continue
         if int(fields[1]) == os.getpid():
             found.add(int(stat.parent.name))
-    return found
+    return found - _others
 
 
 @pytest.fixture
