@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from sessiond.core.events import Staged
 from sessiond.core.session import Session
 from sessiond.schedulers.slurm import Slurm
+from tests.daemon.traces import marked
 
 from .machine import PROLOGUE, Machine, alive, eventually, folder
 
@@ -168,6 +170,18 @@ def test_early_warning_takes_no_time_away(node: Node) -> None:
     job.send_signal(signal.SIGUSR2)
     job.wait(timeout=40)
     assert "walltime" == record(session)["reason"]
+    # What would have given that notice must not outlive the session: its signal would find another process one day.
+    assert [] == marked(f"SESSIOND_TAG={session.tag}")
+    assert [] == [line for line in processes() if session.tag in line]
+
+
+def processes() -> list[str]:
+    """The command lines of all processes."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
 
 
 def test_session_that_is_killed_leaves_a_record(node: Node) -> None:

@@ -29,13 +29,13 @@ limits() {
 }
 
 # too_early: whether there is time left before the session must end. Slurm sends its signal up to a minute early; then
-# we send it again ourselves.
+# we send it again ourselves, from a process that bears the mark and so ends with the rest.
 too_early() {
   [ "$signal" = USR2 ] || return
   left_s=$((walltime - lead - ($(date +%s) - began))) walltime=0
   [ "$left_s" -gt 0 ] || return
   signal=''
-  (sleep "$left_s" && kill -USR2 "$$") </dev/null >/dev/null 2>&1 3>&- &
+  SESSIOND_TAG=$tag sh -c 'sleep "$0" && kill -USR2 "$1"' "$left_s" "$$" </dev/null >/dev/null 2>&1 3>&- &
 }
 
 main() {
