@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,6 +17,8 @@ from typing import Any
 
 import aiohttp
 import anyio
+
+from tests.daemon.traces import until
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_S = 60.0
@@ -103,11 +107,21 @@ async def chromium() -> AsyncIterator[Page]:
                 await page.send("Page.enable")
                 yield page
     finally:
-        process.kill()
+        # Its own children would outlive it for a moment, and write to the profile until they notice.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert process.stderr is not None
         process.stderr.close()
+        until(lambda: not _has_members(process.pid), "the browser's processes live on")
         shutil.rmtree(profile, ignore_errors=True)
+
+
+def _has_members(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _launched(program: str, profile: Path) -> subprocess.Popen[bytes]:
