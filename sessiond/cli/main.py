@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 VERBS: Final[dict[str, str]] = {
     "start": "Start a session and follow it until it runs.",
-    "plan": "Show what `start` would do; nothing is sent.",
+    "plan": "Show what `start` would do; nothing is submitted.",
     "ls": "List sessions.",
     "show": "Show everything about a session.",
     "url": "Print a session's URL.",

@@ -18,9 +18,9 @@ LEAD_S = 60
 """How long before the walltime's end a session is told, if the walltime is long enough."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,@:+-]{0,254}")
-_MEMORY = re.compile(r"[1-9][0-9]{0,14}[KMGT]?B?|0", re.IGNORECASE)
-_GPUS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}:)?[1-9][0-9]{0,4}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,@:+-]{0,254}")
+MEMORY = re.compile(r"[1-9][0-9]{0,14}[KMGT]?B?|0", re.IGNORECASE)
+GPUS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}:)?[1-9][0-9]{0,4}")
 _UNFIT = {
     "-a": "a session is one job, not an array",
     "--array": "a session is one job, not an array",
@@ -72,7 +72,7 @@ def directives(session: Session) -> Iterator[str]:
         ("qos", resources.qos),
     ):
         if value:
-            yield f"--{name}={_fit(name, value, _NAME)}"
+            yield f"--{name}={_fit(name, value, NAME)}"
     for name, option, count in (
         ("nodes", "nodes", resources.nodes),
         ("tasks", "ntasks", resources.tasks),
@@ -81,10 +81,10 @@ def directives(session: Session) -> Iterator[str]:
         if count is not None:
             yield f"--{option}={_count(name, count)}"
     if resources.memory:
-        yield f"--mem={_fit('memory', resources.memory, _MEMORY).upper().removesuffix('B')}"
+        yield f"--mem={_fit('memory', resources.memory, MEMORY).upper().removesuffix('B')}"
     if resources.gpus:
         # --gpus is from 2019; gres works everywhere, and a session's first node is where its service runs.
-        yield f"--gres=gpu:{_fit('gpus', resources.gpus, _GPUS)}"
+        yield f"--gres=gpu:{_fit('gpus', resources.gpus, GPUS)}"
     yield f"--job-name={session.tag}"
     yield f"--comment={session.id}"
     # Relative to the folder that sbatch is called in and told: a path of its own could hold blanks and percent signs.

@@ -7,15 +7,13 @@ from collections.abc import Collection, Mapping
 
 from sessiond.core.errors import SpecError, printable
 from sessiond.core.spec import Resources
+from sessiond.render.directives import GPUS, MEMORY, NAME
 
 NAMES = frozenset({"partition", "account", "qos", "nodes", "tasks", "cpus", "memory", "gpus", "time"})
 """The names that ``--set`` and ``[clusters.NAME.defaults]`` have for them."""
 
 _LONGEST_WALLTIME_S = 365 * 24 * 3600
 _LARGEST_COUNT = 1_000_000
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+,:-]{0,127}")
-_MEMORY = re.compile(r"[1-9][0-9]{0,11}(?:\.[0-9]{1,3})?[KMGT]?[Bb]?", re.IGNORECASE)
-_GPUS = re.compile(r"(?:[A-Za-z][A-Za-z0-9_.-]{0,62}:)?[1-9][0-9]{0,4}")
 _DIRECTIVE_LIMIT = 1000
 
 
@@ -56,7 +54,7 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
     problems: list[str] = []
 
     def word(name: str) -> str:
-        return matched(name, _WORD, "a name")
+        return matched(name, NAME, "a name")
 
     def matched(name: str, pattern: re.Pattern[str], what: str) -> str:
         value = wishes.get(name, "").strip()
@@ -80,8 +78,8 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
         nodes=count("nodes"),
         tasks=count("tasks"),
         cpus=count("cpus"),
-        memory=matched("memory", _MEMORY, 'an amount such as "16G"'),
-        gpus=matched("gpus", _GPUS, 'a number, or a type and a number such as "a100:2"'),
+        memory=matched("memory", MEMORY, 'an amount such as "16G"'),
+        gpus=matched("gpus", GPUS, 'a number, or a type and a number such as "a100:2"'),
         walltime_s=_time(time or wishes.get("time", "").strip(), problems),
         extra=tuple(_directive(text, problems) for text in directives),
     )
