@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
@@ -61,11 +62,19 @@ class _Lines(Generic[T]):
     def poll(self, timeout_s: float | None = None) -> list[T] | None:
         """The events that came, waiting at most ``timeout_s`` seconds for the first; None at the stream's end.
 
-        Raises NoDaemon where the daemon goes away.
+        Empty lines, which only show that the stream lives, and parts of a line end no wait. Raises NoDaemon where the
+        daemon goes away.
         """
-        piece = self._answer.piece(timeout_s)
-        if piece is None:
-            return None
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            piece = self._answer.piece(None if until is None else max(0.0, until - time.monotonic()))
+            if piece is None:
+                return None
+            events = self._whole_lines(piece)
+            if events or (until is not None and time.monotonic() >= until):
+                return events
+
+    def _whole_lines(self, piece: bytes) -> list[T]:
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > _LINE_LIMIT:
             raise garbled()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import socket
+import struct
 import tempfile
+import termios
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sessiond.client import Client, ClientError, NoDaemon
+from sessiond.api.wire import Event
+from sessiond.client import Client, ClientError, Events, NoDaemon
+from sessiond.client_http import Answer
 from tests.cli.canned_daemon import Canned
 from tests.cli.canned_data import CLUSTERS, SERVICES
 from tests.cli.conftest import Ctl
@@ -186,3 +193,28 @@ def test_events_are_polled_and_iterated(ctl: Ctl, canned: Canned) -> None:
     assert list(events) == []
     events.close()
     assert [event["to_state"] for event in client.events(0)] == ["running"]
+
+
+def test_signs_of_life_and_parts_of_a_line_end_no_wait() -> None:
+    """An empty line, alone or with the head of the answer, and half an event are not all that comes."""
+    event = dict.fromkeys(Event.__required_keys__, "") | {"seq": 7}
+    text = json.dumps(event).encode() + b"\n"
+    for pieces in ((b"\n", b"", text), (b"", b"\n", text), (b"\n", text[:9], text[9:])):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + pieces[0])
+            events = Events(Answer(ours), Event)
+            rest = threading.Thread(target=say_slowly, args=(theirs, pieces[1:]))
+            rest.start()
+            assert [7] == [one["seq"] for one in events.poll(30) or []]
+            rest.join()
+            theirs.sendall(b"\n")
+            assert [] == events.poll(0.01)
+
+
+def say_slowly(line: socket.socket, pieces: Iterable[bytes]) -> None:
+    """Send each piece only when those before it have been taken."""
+    for piece in pieces:
+        while struct.unpack("i", fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4)))[0]:
+            time.sleep(0.001)
+        line.sendall(piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 
 from sessiond.api.wire import Event
@@ -15,14 +16,13 @@ def test_watchers_hear_of_links(workspace: Workspace) -> None:
     port = free_port()
     workspace.configure("[clusters.far]", 'host = "127.0.0.1"', f"port = {port}", 'user = "nobody"')
     workspace.daemon()
-    events = workspace.client.events(0)
-    workspace.client.start({"service": "tiny", "cluster": "far", "name": "there"})
     seen: list[Event] = []
-    while not any(event["event"] == "StageDelayed" for event in seen):
-        got = events.poll(PATIENCE_S)
-        assert got, "the stream ended"
-        seen += got
-    events.close()
+    with contextlib.closing(workspace.client.events(0)) as events:
+        workspace.client.start({"service": "tiny", "cluster": "far", "name": "there"})
+        while not any(event["event"] == "StageDelayed" for event in seen):
+            got = events.poll(PATIENCE_S)
+            assert got, f"nothing more came: {seen}"
+            seen += got
     links = [event for event in seen if event["event"] == "Link"]
     assert [("idle", "connecting"), ("connecting", "backoff")] == [(e["from_state"], e["to_state"]) for e in links][:2]
     assert {("", "", "far")} == {(e["session"], e["name"], e["cluster"]) for e in links}
