@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,12 @@ import pytest
 def anyio_backend() -> str:
     """asyncio, as in the daemon; tests on a virtual clock choose trio for themselves."""
     return "asyncio"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard by what tests start: a shell's background jobs, and what they start, ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
