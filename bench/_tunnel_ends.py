@@ -14,7 +14,7 @@ import asyncssh
 from anyio.abc import ByteStream
 
 from sessiond.remote.ssh.opening import open_tcp
-from sessiond.remote.ssh.packets import send_no_empty_ones
+from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.wire import Wire
 from sessiond.runtime.listener import reserve
 from sessiond.runtime.tunnel import Peer, Tunnel
@@ -71,7 +71,7 @@ async def tunnel(sshd: int, folder: Path, cipher: str, target: int) -> None:
         compression_algs=["none"],
         config=None,
     ) as connection:
-        send_no_empty_ones(connection)
+        quicken(connection)
 
         async def dial() -> ByteStream:
             return await open_tcp(connection, "127.0.0.1", target)

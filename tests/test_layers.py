@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "sessiond.render.directives", "stdlib"}),
     "config": frozenset({"sessiond.core", "sessiond.paths", "stdlib"}),
     "store": frozenset({"sessiond.core", "sessiond.failpoint", "msgspec", "stdlib"}),
-    "remote": frozenset({"sessiond.core", "anyio", "asyncssh", "structlog", "tenacity", "stdlib"}),
+    "remote": frozenset({"sessiond.core", "anyio", "asyncssh", "cryptography", "structlog", "tenacity", "stdlib"}),
     "runtime": frozenset(
         {"sessiond.core", "sessiond.render", "sessiond.schedulers.dialect", "sessiond.schedulers.watch"}
         | {"sessiond.config.catalogue"}

@@ -15,7 +15,7 @@ from sessiond.remote.ssh.client import Client
 from sessiond.remote.ssh.connection import SshConnection, close_all
 from sessiond.remote.ssh.keys import Opened
 from sessiond.remote.ssh.opening import Through
-from sessiond.remote.ssh.packets import send_no_empty_ones
+from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.refusals import never_unattended, refusal, timed_out, unanswered
 from sessiond.remote.ssh.settings import Hop, SshSettings, Target, jump_targets, login_target, resolve
 from sessiond.remote.ssh.wire import Wire
@@ -111,7 +111,7 @@ class SshConnector:
             if asked:
                 raise unanswered(hop, settings.cluster, settings.login_s)
             raise timed_out(hop, client, settings.cluster, settings.connect_s)
-        send_no_empty_ones(connection)
+        quicken(connection)
         chain.append((connection, client))
         return connection
 

@@ -18,7 +18,7 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import NotSent, RemoteError, printable
 from sessiond.core.session import Endpoint
 from sessiond.remote.ssh.opening import CannotOpen, Through, Why, open_tcp, open_unix
-from sessiond.remote.ssh.packets import send_no_empty_ones
+from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.route import Route, lesson, on_login_node, order
 from sessiond.remote.ssh.stream import ChannelStream
 
@@ -258,7 +258,7 @@ class Nodes:
                     options=options,
                     **({} if trust.lines is None else {"known_hosts": trust.lines}),
                 )
-                send_no_empty_ones(connection)
+                quicken(connection)
                 return connection
         except TimeoutError:
             raise NodeRefused(f"ssh to {host} failed: no answer within {NODE_TIMEOUT_S:g} s") from None

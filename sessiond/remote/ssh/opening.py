@@ -8,13 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import cast
 
 import anyio
 import asyncssh
-from asyncssh.channel import SSHForwardChannel
 from asyncssh.packet import SSHPacket
 
 from sessiond.core.errors import NotSent, printable
+from sessiond.remote.ssh.express import ExpressChannel
+from sessiond.remote.ssh.feed import Nested
 from sessiond.remote.ssh.stream import CUT, ChannelStream
 
 OPEN_TIMEOUT_S = 10.0
@@ -86,7 +88,7 @@ def why_not(error: asyncssh.ChannelOpenError) -> Why:
     return next((why for words, why in _WORDS if words in said), Why.OTHER)
 
 
-class _Abandonable(SSHForwardChannel[bytes]):
+class _Abandonable(ExpressChannel):
     """A channel that closes itself where it is opened after nobody waits for it any more.
 
     A request to open a channel cannot be taken back; asyncssh would leave a channel open for good whose opening was
@@ -227,8 +229,10 @@ class Through:
         with _explained(f"{remote_host}:{remote_port}"):
             channel = _TcpChannel(self._connection, asyncio.get_running_loop(), None, "strict", window, PACKET)
             with _abandoned_unless_open(channel), anyio.fail_after(OPEN_TIMEOUT_S):
-                session = await channel.connect(session_factory, remote_host, remote_port, "127.0.0.1", 0)
-        return channel, session
+                nested = await channel.connect(
+                    lambda: Nested(session_factory()), remote_host, remote_port, "127.0.0.1", 0
+                )
+        return channel, cast("Nested", nested).session
 
     def close(self) -> None:
         """Nothing: the connection is not ours."""

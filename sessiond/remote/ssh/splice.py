@@ -63,12 +63,19 @@ class Taker(asyncio.BufferedProtocol):
 
     # The channel's side.
 
-    def take(self, data: bytes) -> None:
-        """Hand what came over the channel to the socket."""
-        if self._transport is not None:
-            self._transport.write(data)
-            self._moved = True
-            self._on_bytes(0, len(data))
+    def take(self, data: bytes | memoryview) -> None:
+        """Hand what came over the channel to the socket; ``data`` is not kept."""
+        if self._transport is None:
+            return
+        sent = 0
+        if not self._transport.get_write_buffer_size() and not self._transport.is_closing():
+            # As the transport would itself, but for the copy; what is wrong with the socket is for it to find out.
+            with suppress(OSError):
+                sent = self._near.send(data)
+        if sent < len(data):
+            self._transport.write(bytes(data[sent:]))
+        self._moved = True
+        self._on_bytes(0, len(data))
 
     def far_ended(self) -> None:
         """The channel carries nothing more this way."""

@@ -69,12 +69,12 @@ class ChannelStream(asyncssh.SSHTCPSession[bytes], asyncssh.SSHUNIXSession[bytes
             self._line.watch(self._crowd)
             self._crowd(self._line.crowded)
 
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        """Something came."""
+    def data_received(self, data: bytes | memoryview, datatype: int | None) -> None:
+        """Something came. What ``data`` shows of somebody's memory may change afterwards."""
         if self._taker is not None:
             self._taker.take(data)
             return
-        self._waiting.append(data)
+        self._waiting.append(bytes(data))
         self._waiting_bytes += len(data)
         self._readable.set()
         if self._waiting_bytes > READ_AHEAD:
@@ -220,10 +220,16 @@ class ChannelStream(asyncssh.SSHTCPSession[bytes], asyncssh.SSHUNIXSession[bytes
             raise anyio.ClosedResourceError
         if self._lost or self._channel is None:
             raise anyio.BrokenResourceError
+        line = self._line
+        if line is not None:
+            line.hold()  # a packet has 32 KiB at most: eight of them are sent as one
         try:
             self._channel.write(data)
         except OSError as error:
             raise anyio.BrokenResourceError from error
+        finally:
+            if line is not None:
+                line.release()
 
     def write_eof(self) -> None:
         """Say that nothing more will be written."""

@@ -1,7 +1,8 @@
 """The TCP connection under an SSH connection, with what asyncssh does to it put into fewer and better pieces.
 
 asyncssh 2.24 keeps what arrives in one bytes object and cuts each packet off its front, copying the rest: with the
-256 KiB that asyncio reads at once every byte is copied nine times over (measured).
+256 KiB that asyncio reads at once every byte is copied nine times over (measured). Here what channels carry goes past
+it (`express`), and it is given the rest a packet at a time (`feed`).
 
 It also takes no notice when the socket takes nothing more: each stream could then queue a whole window in front of the
 next command or keep-alive. Here streams can `watch` the line and stop writing while it is crowded.
@@ -16,9 +17,8 @@ from typing import Any, Protocol, cast
 
 import asyncssh
 
-PIECE = 32768 + 64
-"""The most bytes handed to asyncssh at once: a usual packet with what encryption adds."""
-READ_BUFFER = 4 * PIECE
+from sessiond.remote.ssh.feed import Feed
+
 CROWDED = 262144
 """How many bytes may wait for the socket before the line counts as crowded."""
 
@@ -32,6 +32,12 @@ class Line(Protocol):
     @property
     def crowded(self) -> bool:
         """Whether more waits to be sent than should."""
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, so that `release` can send all of it in one go."""
+
+    def release(self) -> None:
+        """Send what was kept."""
 
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` of changes."""
@@ -72,12 +78,24 @@ class _Line(asyncio.BufferedProtocol):
 
     def __init__(self, session: asyncssh.SSHTCPSession[bytes]) -> None:
         self.session = session
+        self.feed = Feed(session)
         self._transport: asyncio.Transport | None = None
-        self._buffer = memoryview(bytearray(READ_BUFFER))
         self._watchers: dict[Watcher, None] = {}
+        self._kept: list[bytes] | None = None
         self.crowded = False
 
     # What streams call.
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, so that `release` can send all of it in one go."""
+        if self._kept is None:
+            self._kept = []
+
+    def release(self) -> None:
+        """Send what was kept."""
+        kept, self._kept = self._kept, None
+        if kept:
+            self.write(kept[0] if len(kept) == 1 else b"".join(kept))
 
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` when the line becomes crowded, and when it no longer is."""
@@ -97,12 +115,11 @@ class _Line(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
-        return self._buffer
+        return self.feed.room
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many came."""
-        for start in range(0, nbytes, PIECE):
-            self.session.data_received(bytes(self._buffer[start : min(start + PIECE, nbytes)]), None)
+        self.feed.arrived(nbytes)
 
     def pause_writing(self) -> None:
         """The socket takes nothing more for now."""
@@ -125,7 +142,9 @@ class _Line(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         """Send ``data``."""
-        if self._transport is not None:
+        if self._kept is not None:
+            self._kept.append(data)
+        elif self._transport is not None:
             self._transport.write(data)
 
     def abort(self) -> None:
@@ -143,9 +162,9 @@ class _Line(asyncio.BufferedProtocol):
         return self._transport is None or self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What is known of the socket; as "wire", this line itself (`Line`)."""
-        if name == "wire":
-            return self
+        """What is known of the socket; as "wire", this line itself (`Line`), as "feed" what brings its bytes."""
+        if name in ("wire", "feed"):
+            return self if name == "wire" else self.feed
         return default if self._transport is None else self._transport.get_extra_info(name, default)
 
     def _tell(self, crowded: bool) -> None:

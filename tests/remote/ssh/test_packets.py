@@ -11,7 +11,7 @@ import pytest
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 
 from sessiond.remote.ssh.opening import open_tcp
-from sessiond.remote.ssh.packets import send_no_empty_ones
+from sessiond.remote.ssh.packets import quicken
 
 from .tunnel_sshd import Sshd, echo, running_sshd, service
 
@@ -43,7 +43,7 @@ async def test_empty_packets(sshd: Sshd, cipher: str, empty: bool) -> None:
             send_packet(pkttype, *args, **more)
 
         connection.send_packet = counted  # type: ignore[method-assign]
-        send_no_empty_ones(connection)
+        quicken(connection)
         async with await open_tcp(connection, "127.0.0.1", port) as stream:
             await stream.send(b"a" * 100_000)
             got = 0

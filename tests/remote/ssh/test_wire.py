@@ -12,9 +12,9 @@ import anyio
 import asyncssh
 import pytest
 
-from sessiond.remote.ssh import wire
+from sessiond.remote.ssh import feed, wire
 from sessiond.remote.ssh.opening import open_tcp
-from sessiond.remote.ssh.packets import send_no_empty_ones
+from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.stream import PIECE
 from sessiond.remote.ssh.wire import Wire
 from sessiond.runtime.sockets import AcceptedStream
@@ -38,7 +38,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 async def connected(sshd: Sshd, **more: Any) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """A connection over a wire of ours."""
     async with asyncssh.connect(sshd.host, sshd.port, tunnel=Wire(), options=sshd.options(**more)) as connection:
-        send_no_empty_ones(connection)
+        quicken(connection)
         yield connection
 
 
@@ -199,12 +199,26 @@ async def test_what_is_written_goes_at_once() -> None:
     assert [b"s" * 36, b"l" * 1000, b"abort"] == recorder.written
 
 
+async def test_what_is_held_goes_in_one_piece() -> None:
+    """What is sent in one turn is one call of the system; the next turn begins anew."""
+    line, recorder = recorded()
+    line.hold()
+    line.write(b"a")
+    line.write(b"b")
+    assert [] == recorder.written
+    line.release()
+    line.write(b"c")
+    line.hold()
+    line.release()
+    assert [b"ab", b"c"] == recorder.written
+
+
 async def test_what_comes_is_handed_on_in_pieces() -> None:
     """A full buffer becomes pieces of a packet's size, in order and complete."""
     line, recorder = recorded()
-    count = 2 * wire.PIECE + 5
+    count = 2 * feed.PIECE + 5
     content = (BLOCK * 2)[:count]
     line.get_buffer(-1)[:count] = content
     line.buffer_updated(count)
-    assert [wire.PIECE, wire.PIECE, 5] == [len(piece) for piece in recorder.came]
+    assert [feed.PIECE, feed.PIECE, 5] == [len(piece) for piece in recorder.came]
     assert content == b"".join(recorder.came)
