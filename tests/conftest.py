@@ -15,9 +15,12 @@ def anyio_backend() -> str:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C be heard by what tests start: a shell's background jobs, and what they start, ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let what tests start hear signals, as a terminal's commands do: below `nohup` and in a script's background jobs
+    some are ignored, and that is inherited. A handler is not, and keeps these tests running.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

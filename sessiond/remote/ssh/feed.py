@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncssh
 
-from sessiond.remote.ssh.express import Express
+from sessiond.remote.ssh.express import Inward
 
 PIECE = 32768 + 64
 """The most bytes handed to asyncssh at once: a usual packet with what encryption adds."""
@@ -19,7 +19,7 @@ class Feed:
 
     def __init__(self, session: asyncssh.SSHTCPSession[bytes]) -> None:
         self.session = session
-        self.express: Express | None = None
+        self.express: Inward | None = None
         self._buffer = memoryview(bytearray(ROOM))
         self._held = 0
 

@@ -1,15 +1,14 @@
-"""Fewer packets to send, and a shorter way for those that come."""
+"""Fewer packets, and a shorter way for those that carry data."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast
 
 import asyncssh
 from asyncssh.constants import MSG_IGNORE
 from asyncssh.packet import SSHPacketLogger, String
 
-from sessiond.remote.ssh.express import Express
+from sessiond.remote.ssh.express import Inward, Outward
 from sessiond.remote.ssh.feed import ROOM, Feed
 
 _AUTHENTICATED = frozenset({"aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"})
@@ -22,7 +21,8 @@ def quicken(connection: asyncssh.SSHClientConnection) -> None:
     feed = connection.get_extra_info("feed")
     # That of a connection below it would be found where it has none itself: behind a ProxyCommand.
     if isinstance(feed, Feed) and cast("object", feed.session) is connection:
-        feed.express = Express(connection, ROOM, asyncio.get_running_loop().time)
+        feed.express = Inward(connection, ROOM)
+    connection.set_extra_info(outward=Outward(connection))
 
 
 def _send_no_empty_ones(connection: asyncssh.SSHClientConnection) -> None:

@@ -14,7 +14,7 @@ import anyio
 import asyncssh
 import pytest
 
-from sessiond.remote.ssh.express import Express
+from sessiond.remote.ssh.express import Inward, Outward
 from sessiond.remote.ssh.opening import Through, open_tcp
 from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.stream import ChannelStream
@@ -49,9 +49,14 @@ async def connected(sshd: Sshd, port: int = 0, **more: Any) -> AsyncIterator[asy
         yield connection
 
 
-def way(connection: asyncssh.SSHClientConnection) -> Express:
+def way(connection: asyncssh.SSHClientConnection) -> Inward:
     """The short way of a connection."""
-    return cast("Express", connection.get_extra_info("feed").express)
+    return cast("Inward", connection.get_extra_info("feed").express)
+
+
+def way_out(connection: asyncssh.SSHClientConnection) -> Outward:
+    """The short way of what goes over a connection."""
+    return cast("Outward", connection.get_extra_info("outward"))
 
 
 async def give(stream: AcceptedStream) -> None:
@@ -111,6 +116,51 @@ async def test_three_at_once(sshd: Sshd, options: dict[str, Any], short: bool) -
     assert [DIGEST] * 3 == digests
     # what is under way while keys change goes to asyncssh: a little of it, and never all from then on
     assert (carried > 2.5 * WHOLE) if short else (carried == 0)
+
+
+async def digest(stream: AcceptedStream) -> None:
+    """Say the digest of all that comes."""
+    came = hashlib.sha256()
+    async for chunk in stream:
+        came.update(chunk)
+    await stream.send(came.digest())
+
+
+@pytest.mark.parametrize(
+    ("options", "short"),
+    [
+        ({"encryption_algs": [AES]}, True),
+        ({"encryption_algs": ["aes256-gcm@openssh.com"]}, True),
+        ({"encryption_algs": ["chacha20-poly1305@openssh.com"]}, False),
+        ({"encryption_algs": [AES], "compression_algs": ["zlib@openssh.com"]}, False),
+    ],
+    ids=["aes128-gcm", "aes256-gcm", "chacha20", "compressed"],
+)
+async def test_three_go_at_once(sshd: Sshd, options: dict[str, Any], short: bool) -> None:
+    """Three uploads in pieces of any size, commands between them, while keys change on both sides."""
+    chance = random.Random(5)
+    said = []
+    async with connected(sshd, rekey_bytes=8 << 20, **options) as connection, service(digest) as port:
+
+        async def upload() -> None:
+            async with await open_tcp(connection, "127.0.0.1", port) as stream:
+                left = memoryview(BLOCK * 6)
+                while left:
+                    size = chance.choice((1, 2, 15, 16, 17, 1000, 32767, 32768, 32769, 300_000))
+                    await stream.send(left[:size])  # type: ignore[arg-type] # any buffer will do
+                    left = left[size:]
+                await stream.send_eof()
+                said.append(await stream.receive())
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(upload)
+            for number in range(5):
+                assert f"{number}\n" == (await connection.run(f"echo {number}")).stdout
+        carried = way_out(connection).carried
+    assert [DIGEST] * 3 == said
+    # the rest waited for the window, for keys, or brought keys about
+    assert (carried > WHOLE) if short else (carried == 0)
 
 
 async def test_a_reader_that_is_slow(sshd: Sshd) -> None:
@@ -204,6 +254,12 @@ async def test_through_another_connection(sshd: Sshd) -> None:
             assert way(inner).carried > WHOLE // 2
             assert way(outer) is not way(inner)
             assert way(outer).carried > WHOLE // 2
+            async with service(digest) as sink, await open_tcp(inner, "127.0.0.1", sink) as stream:
+                await stream.send(BLOCK)
+                await stream.send_eof()
+                assert hashlib.sha256(BLOCK).digest() == await stream.receive()
+            assert way_out(inner).carried > MEGABYTE // 2
+            assert way_out(outer).carried > MEGABYTE // 2
 
 
 @asynccontextmanager
@@ -256,7 +312,14 @@ async def test_packets_are_counted() -> None:
         while came < MEGABYTE:
             came += len(await stream.receive())
         assert MEGABYTE == way(connection).carried
-        assert far.get_connection()._send_seq == connection._recv_seq
+        there = far.get_connection()
+        assert there._send_seq == connection._recv_seq
+        for _ in range(5):
+            await stream.send(BLOCK[:100_000])
+        with pytest.raises(asyncssh.ChannelOpenError):  # its answer shows that all before it has arrived
+            await connection.run("true")
+        assert 500_000 == way_out(connection).carried
+        assert connection._send_seq == there._recv_seq
 
 
 async def test_the_other_side_is_heard(sshd: Sshd) -> None:
