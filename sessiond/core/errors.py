@@ -114,7 +114,7 @@ class AuthDenied(LinkError):
 
 
 class NeedsLogin(LinkError):
-    """The host asks for what only a person can give: a password, a code, the passphrase of a key."""
+    """The host asks for what only a person can give: a password, a code, a passphrase, a ticket."""
 
     code = "needs-login"
 

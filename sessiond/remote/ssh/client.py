@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncssh
 
 from sessiond.core.prompts import Prompt, Question
+from sessiond.remote.ssh.kerberos import NOT_ASKED
 from sessiond.remote.ssh.keys import Opened, unlock
 from sessiond.remote.transport import Ask
 
@@ -30,6 +31,8 @@ class Client(asyncssh.SSHClient):
         self._answered: set[str] = set()
         self.nameless: list[str] = []
         """Encrypted keys that must be opened before they can be offered."""
+        self.kerberos = NOT_ASKED
+        """Whether there is a ticket for the host; known before it is tried."""
         self.reached = False
         """Whether there was a connection at all."""
         self.authenticated = False

@@ -17,7 +17,7 @@ from anyio.abc import ByteStream
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import AnswerLost, NotSent, Unreadable, printable
 from sessiond.core.session import Endpoint
-from sessiond.remote.ssh import files
+from sessiond.remote.ssh import files, kerberos
 from sessiond.remote.ssh.channel import Exchange, ExecChannel, ExecRefused, SlotRefused, Unheard, opened
 from sessiond.remote.ssh.client import Client
 from sessiond.remote.ssh.keys import Opened
@@ -156,7 +156,9 @@ class SshConnection:
         client = Client(host, None, lambda: None, self._unlocked)
         target = Target(host=host, user=self._settings.user, role="node")
         work = partial(resolve, self._settings, target, client, self._unlocked)
-        return (await anyio.to_thread.run_sync(work, abandon_on_cancel=True)).options
+        options = (await anyio.to_thread.run_sync(work, abandon_on_cancel=True)).options
+        await kerberos.prepare(options)
+        return options
 
     @asynccontextmanager
     async def _slot(self, name: str, *, urgent: bool) -> AsyncIterator[None]:

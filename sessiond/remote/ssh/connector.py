@@ -11,6 +11,7 @@ import anyio.to_thread
 import asyncssh
 
 from sessiond.core.errors import LinkError, NotSent
+from sessiond.remote.ssh import kerberos
 from sessiond.remote.ssh.client import Client
 from sessiond.remote.ssh.connection import SshConnection, close_all
 from sessiond.remote.ssh.keys import Opened
@@ -95,6 +96,7 @@ class SshConnector:
         if through is None and hop.jump:
             for jump in jump_targets(hop.jump):
                 through = await self._reach(jump, through, ask, opened, chain, depth + 1)
+        client.kerberos = await kerberos.prepare(hop.options)
         scope.deadline = anyio.current_time() + settings.connect_s
         connection: asyncssh.SSHClientConnection | None = None
         try:

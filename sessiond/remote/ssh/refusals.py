@@ -112,22 +112,36 @@ def ending(error: Exception | None, silent_s: float) -> str:
 
 
 def _login(cluster: str) -> str:
-    return f"Run `sessionctl login {shlex.quote(cluster)}`."
+    return f"Run `{_login_command(cluster)}`."
+
+
+def _login_command(cluster: str) -> str:
+    return f"sessionctl login {shlex.quote(cluster)}"
 
 
 def _denied(hop: Hop, client: Client, cluster: str) -> LinkError:
     user = f"{hop.options.username}@{hop.target.host}"
+    kerberos = client.kerberos
+    then = f"{kerberos.remedy}, then `{_login_command(cluster)}`." if kerberos.problem else ""
     if client.wanted:
-        wanted = client.wanted[0]
-        return NeedsLogin(f"{hop.name} needs {wanted}, which only you can give", hint=_login(cluster))
+        why = f" ({kerberos.problem})" if kerberos.problem else ""
+        return NeedsLogin(
+            f"{hop.name} needs {client.wanted[0]}, which only you can give{why}", hint=then or _login(cluster)
+        )
     if client.refused or client.answers:
         return AuthDenied(f"{hop.name} did not accept your answers", hint=f"Try again: {_login(cluster)}")
-    files = f" Not usable: {'; '.join(hop.problems)}." if hop.problems else ""
-    return AuthDenied(
-        f"{user}: no key was accepted{' by ' + hop.name if hop.target.role == 'jump' else ''}",
-        hint=f"Put your public key into ~/.ssh/authorized_keys there, or add the right key to your agent; "
-        f"`{hop.ssh}` must work.{files}",
+    by = " by " + hop.name if hop.target.role == "jump" else ""
+    if kerberos.lapsed:
+        return NeedsLogin(f"{user}: {kerberos.problem}, and no key was accepted{by}", hint=then)
+    keys = (
+        "Put your public key into ~/.ssh/authorized_keys there, or add the right key to your agent; "
+        f"`{hop.ssh}` must work."
     )
+    files = f" Not usable: {'; '.join(hop.problems)}." if hop.problems else ""
+    if kerberos.problem:
+        return AuthDenied(f"{user}: no key was accepted{by}, and {kerberos.problem}", hint=f"{then} Or: {keys}{files}")
+    neither = "neither your Kerberos ticket nor a key" if kerberos.asked else "no key"
+    return AuthDenied(f"{user}: {neither} was accepted{by}", hint=f"{keys}{files}")
 
 
 def _cut(error: Exception, hop: Hop, client: Client, cluster: str) -> LinkError:

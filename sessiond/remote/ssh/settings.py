@@ -143,6 +143,8 @@ def resolve(
             agent_identities=[pair.public_data for pair in found.pairs] if listed("IdentitiesOnly") else None,
             known_hosts=known,
             server_host_key_algs=_host_key_algs(first, known, target),
+            # ssh's own default is no (ssh_config(5)), asyncssh's is yes.
+            gss_host=() if listed("GSSAPIAuthentication", False) else None,
         )
     except asyncssh.ConfigParseError as error:
         raise LinkError(
@@ -182,6 +184,8 @@ def _options(target: Target, config: str, **more: Any) -> asyncssh.SSHClientConn
         "send_env": None,
         "x509_trusted_certs": None,
         "x509_trusted_cert_paths": (),
+        # A key exchange by Kerberos needs no host key, and then none is checked (asyncssh 2.24 does it by default).
+        "gss_kex": False,
     }
     if target.user is not None:
         given["username"] = target.user

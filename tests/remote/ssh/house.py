@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,11 +142,12 @@ def sshd(
     pam: bool = False,
     host_key: str = "ed25519",
     port: int = 0,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Sshd]:
     """A server on a loopback port that lets ``users`` in with their keys.
 
     ``options`` come first in its configuration, where sshd takes the first value of each. The program's name is its
-    PAM service.
+    PAM service. ``env`` is its environment, where that is not ours.
     """
     need_sshd()
     if os.geteuid() == 0:
@@ -177,7 +178,11 @@ def sshd(
     (base / "sshd_config").write_text("\n".join(lines))
     with (base / "log").open("ab") as log:
         process = subprocess.Popen(
-            [program, "-D", "-e", "-f", str(base / "sshd_config")], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [program, "-D", "-e", "-f", str(base / "sshd_config")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=env,
         )
     server = Sshd(port=port, pid=process.pid, base=base)
     try:
