@@ -1,16 +1,11 @@
-"""The cluster that other tests rely on: it behaves as one, it breaks when told to, and nothing of it stays."""
+"""The cluster that other tests rely on: it behaves as one, and it breaks when told to."""
 
 from __future__ import annotations
 
 import errno
-import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,64 +47,6 @@ def heard(address: tuple[str, int]) -> bytes:
         return b""
 
 
-@contextmanager
-def connection(cluster: Cluster, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """An ssh to the login node for a while."""
-    argv = cluster.ssh_argv(*words)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def machine() -> dict[str, list[str]]:
-    """All of this machine in which a cluster could leave something behind."""
-    locks = [path.read_text() for path in Path("/run").glob("sessiond-bed-*.lock")]
-    namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
-    links = subprocess.run(["ip", "-o", "link", "show"], capture_output=True, text=True, check=True).stdout
-    routes = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=True).stdout
-    processes: list[str] = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                world = (folder / "ns/net").readlink()
-            except OSError:
-                continue
-            if world != Path("/proc/self/ns/net").readlink() or "sdbed" in command:
-                processes.append(f"{world} {command}")
-    return {
-        "locks": locks,
-        "namespaces": sorted(line.split()[0] for line in namespaces.splitlines()),
-        "links": sorted(line.split()[1].rstrip(":") for line in links.splitlines()),
-        "routes": sorted(routes.splitlines()),
-        "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-        "processes": sorted(processes),
-        "folders": sorted(str(path) for path in Path(tempfile.gettempdir()).glob("sdbed*")),
-        "users": Path("/etc/passwd").read_text().splitlines(),
-        "groups": Path("/etc/group").read_text().splitlines(),
-    }
-
-
-def marks_of(number: int) -> list[str]:
-    """What marks a thing as one of the cluster with ``number``, which is up: others may be up beside it."""
-    worlds = [Path(f"/run/netns/sd{number}-{host}").stat().st_ino for host in (LOGIN, *NODES)]
-    names = [f"sd{number}-", f"sdbed{number}-", f"10.{100 + number}.", f"{ALICE}:", f"{TARA}:"]
-    return names + [f"net:[{world}]" for world in worlds]
-
-
-def left(before: dict[str, list[str]], marks: list[str]) -> list[str]:
-    """What has one of ``marks`` and was not there before."""
-    return [
-        f"{kind}: {thing}"
-        for kind, things in machine().items()
-        for thing in things
-        if thing not in before[kind] and any(mark in thing for mark in marks)
-    ]
-
-
 # A cluster as it should be.
 
 
@@ -142,7 +79,7 @@ def test_a_node_is_reached_through_the_login_node_and_not_otherwise(cluster: Clu
         until(lambda: cluster.hosts["node1"].listens(8000), "a server on node1 listens")
         assert errno.EHOSTUNREACH == why_not((node, 8000))
         port = free_port()
-        with connection(cluster, "-N", f"-L127.0.0.1:{port}:node1:8000"):
+        with cluster.connection("-N", f"-L127.0.0.1:{port}:node1:8000"):
             until(lambda: b"here" == heard(("127.0.0.1", port)), "the tunnel carries")
     finally:
         listener.kill()
@@ -190,7 +127,7 @@ def test_a_frozen_controller_is_silent_and_then_goes_on(cluster: Cluster) -> Non
     """Frozen, it takes a client's connection and does not answer; what was asked meanwhile is answered afterwards."""
     job = cluster.submit("sleep 600")
     cluster.ctld_freeze()
-    with connection(cluster, "squeue --noheader --format=%i") as asking:
+    with cluster.connection("squeue --noheader --format=%i") as asking:
         with pytest.raises(subprocess.TimeoutExpired):
             asking.wait(1)
         cluster.ctld_thaw()
@@ -212,7 +149,7 @@ def test_a_stopped_controller_is_refused_and_comes_back_with_its_jobs(cluster: C
 def test_without_munge_nobody_is_who_they_say(cluster: Cluster) -> None:
     """Without munged no command gets through; with it again, all do."""
     cluster.munge_stop()
-    with connection(cluster, "squeue") as asking, pytest.raises(subprocess.TimeoutExpired):
+    with cluster.connection("squeue") as asking, pytest.raises(subprocess.TimeoutExpired):
         asking.wait(1)
     cluster.munge_start()
     assert 0 == cluster.ssh("squeue").returncode
@@ -220,7 +157,7 @@ def test_without_munge_nobody_is_who_they_say(cluster: Cluster) -> None:
 
 def test_cut_is_silent_and_heals(cluster: Cluster) -> None:
     """In the black hole a connection stays open and nothing passes; afterwards it goes on as if nothing had been."""
-    with connection(cluster, "cat") as talk:
+    with cluster.connection("cat") as talk:
         assert talk.stdin is not None
         assert talk.stdout is not None
         talk.stdin.write("before\n")
@@ -250,7 +187,7 @@ def test_the_cable_and_its_speed(cluster: Cluster) -> None:
 
 def test_sshd_limits_restart_and_lost_connections(cluster: Cluster) -> None:
     """Settings hold for new connections, old ones outlive the restart, and what they run outlives their death."""
-    with connection(cluster, "echo begun; sleep 600") as old:
+    with cluster.connection("echo begun; sleep 600") as old:
         assert old.stdout is not None
         assert "begun\n" == old.stdout.readline()
         cluster.sshd_set(LOGIN, MaxSessions="0")
@@ -273,6 +210,23 @@ def test_the_small_disk_fills_and_empties(cluster: Cluster) -> None:
     assert "No space left on device" in full.stderr
     cluster.free_disk()
     assert 0 == cluster.sh("node2", "sh", "-c", f"echo 1 > {cluster.scratch}/file", user=ALICE).returncode
+
+
+def test_a_home_runs_into_its_quota_and_is_mended() -> None:
+    """At the quota nothing can be made there, on no host, but elsewhere, and removed; a reset leaves a fresh home."""
+    with fresh_cluster(home_quota_mb=4) as cluster:
+        cluster.use_up_quota()
+        for host in (LOGIN, "node1"):
+            done = cluster.sh(host, "sh", "-c", "mkdir folder; touch file; rm .profile", user=ALICE)
+            assert 2 == done.stderr.count("Disk quota exceeded"), done
+        assert not (cluster.home() / ".profile").exists()
+        assert 0 == cluster.sh(LOGIN, "touch", "file", user=TARA).returncode
+        cluster.make_room()
+        assert 0 == cluster.ssh("echo 1 > file").returncode
+        cluster.use_up_quota()
+        cluster.reset()
+        assert (cluster.home() / ".profile").exists()
+        assert 0 == cluster.ssh("mkdir folder").returncode
 
 
 def test_a_slow_prolog_holds_jobs_in_configuring(cluster: Cluster) -> None:
@@ -323,68 +277,6 @@ def test_a_job_is_requeued_when_its_node_loses_power_and_another_bed_does_not_no
         other.nodes_usable()
         assert [ours] == [one.id for one in cluster.jobs("RUNNING")]
         assert [job] == [one.id for one in other.jobs("RUNNING")]
-
-
-# A cluster's end.
-
-
-def test_nothing_is_left_behind() -> None:
-    """After two clusters with jobs, connections and a broken network: no process, link, mount, file or user of them."""
-    before = machine()
-    with fresh_cluster() as one, fresh_cluster() as two:
-        marks = marks_of(one.network.number) + marks_of(two.network.number)
-        one.until_job(one.submit("setsid sleep 600 & sleep 600"), "RUNNING")
-        kinds = {thing.partition(":")[0] for thing in left(before, marks)}
-        assert {"locks", "namespaces", "links", "routes", "mounts", "processes", "folders"} == kinds
-        with connection(two, "sleep 600"):
-            two.cut()
-            one.ctld_freeze()
-            two.power_off("node1")
-    assert [] == left(before, marks)
-
-
-def test_an_interrupted_bring_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the hosts are up and the daemons are not."""
-    reason = reason_to_skip()
-    if reason:
-        pytest.skip(reason)
-    before = machine()
-    marks: list[str] = []
-
-    def interrupted(cluster: Cluster) -> None:
-        marks.extend(marks_of(cluster.network.number))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Cluster, "munge_start", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        Cluster().up()
-    assert [] != marks
-    assert [] == left(before, marks)
-
-
-def test_the_next_cluster_sweeps_up_after_a_killed_one() -> None:
-    """kill -9 of the tests: its hosts end by themselves, and whoever takes its number removes the rest."""
-    reason = reason_to_skip()
-    if reason:
-        pytest.skip(reason)
-    before = machine()
-    code = (
-        "import signal; from tests.live.bed import Cluster\n"
-        "cluster = Cluster(); cluster.up(); cluster.submit('sleep 600')\n"
-        "print(cluster.network.number, cluster.folder, flush=True); signal.pause()"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as doomed:
-        assert doomed.stdout is not None
-        number, folder = doomed.stdout.readline().split()
-        doomed.send_signal(signal.SIGKILL)
-    marks = marks_of(int(number))
-    until(lambda: not any(thing.startswith("processes:") for thing in left(before, marks)), "its processes end")
-    assert [] != left(before, marks)
-    with fresh_cluster() as heir:
-        assert int(number) == heir.network.number
-        assert not Path(folder).exists()
-        heir.until_job(heir.submit("true"), "COMPLETED")
-    assert [] == left(before, marks)
 
 
 # A person.

@@ -27,7 +27,8 @@ class Settings:
     """What a bed can have otherwise. Durations in seconds; the defaults are those of a quick small cluster.
 
     ``cred_expire_s`` is also how long a requeued job waits before it may start again (slurm.conf(5); Slurm's own
-    default is 120). ``slurm`` and ``sshd`` are further keywords of slurm.conf and of every host's sshd_config.
+    default is 120). ``home_quota_mb`` is the quota of every user's home, 0: there is none. ``slurm`` and ``sshd`` are
+    further keywords of slurm.conf and of every host's sshd_config.
     """
 
     min_job_age_s: int = 300
@@ -35,6 +36,7 @@ class Settings:
     slurmd_timeout_s: int = 10
     message_timeout_s: int = 10
     cred_expire_s: int = 5
+    home_quota_mb: int = 0
     slurm: Mapping[str, str] = field(default_factory=lambda: _NONE)
     sshd: Mapping[str, str] = field(default_factory=lambda: _NONE)
 

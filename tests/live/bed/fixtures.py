@@ -10,6 +10,7 @@ import pytest
 
 from .cluster import Cluster
 from .config import Settings
+from .disks import reason_against_quotas
 from .needs import reason_to_skip
 
 
@@ -66,8 +67,11 @@ def cluster(shared_cluster: Shared) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def fresh_cluster(**options: Any) -> Iterator[Cluster]:
     """A cluster of a test's own; ``options`` are those of `Settings`. It skips the test where there can be none."""
+    settings = Settings(**options)
     reason = reason_to_skip()
+    if not reason and settings.home_quota_mb:
+        reason = reason_against_quotas()
     if reason:
         pytest.skip(reason)
-    with Cluster(Settings(**options)) as made:
+    with Cluster(settings) as made:
         yield made

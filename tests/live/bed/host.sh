@@ -8,6 +8,14 @@ hostname "$host"
 mount -t proc proc /proc
 echo 0 > /proc/sys/net/ipv4/ip_forward
 
+# Copies of other beds' file systems: they would keep those, and their loop devices, beyond the end of their bed.
+while read -r _ at _; do
+  case $at in
+    "$bed"/*) ;;
+    */sdbed*/*) umount -l "$at" || : ;;
+  esac
+done < /proc/mounts
+
 # Folders of the machine that a host has for itself, but for some paths below them.
 mapfile -t covered < "$bed/covered"
 mapfile -t kept < "$bed/kept"

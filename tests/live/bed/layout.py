@@ -44,12 +44,13 @@ def make(bed: Path, network: Network, settings: Settings) -> None:
         "real",
         "counting",
         "python",
-        "home",
         "munge/run",
         "slurm/spool",
         "slurm/state",
     ):
         (bed / name).mkdir(parents=True)
+    # there already where homes are a file system
+    (bed / "home").mkdir(exist_ok=True)
     _keys(bed / "keys", (*HOSTS, "workspace", *SHELLS))
     _etc(bed, network, settings)
     for user in SHELLS:
@@ -85,11 +86,7 @@ def fill_home(bed: Path, user: str, network: Network) -> None:
     """A user's home as on their first day, with keys that open the door from the workspace and between hosts."""
     home = bed / "home" / user
     home.mkdir(exist_ok=True)
-    for old in home.iterdir():
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old)
-        else:
-            old.unlink()
+    empty(home)
     shutil.copytree("/etc/skel", home, dirs_exist_ok=True)
     ssh = home / ".ssh"
     ssh.mkdir()
@@ -100,6 +97,15 @@ def fill_home(bed: Path, user: str, network: Network) -> None:
     number = uid(user, network)
     for path in (home, *home.rglob("*")):
         os.chown(path, number, number, follow_symlinks=False)
+
+
+def empty(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def write_sshd(bed: Path, host: str, settings: Settings, **changed: str) -> None:
