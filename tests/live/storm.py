@@ -42,17 +42,17 @@ while True:
             pass
 """
 _COUNT = 'echo "${resource_jobdir##*/}" >> "${HOME}/started"\n'
-_SERVE = '/usr/bin/python3 -I -S "${resource_jobdir}/service/server.py" "${servicePort}"'
+SERVE = '/usr/bin/python3 -I -S "${resource_jobdir}/service/server.py" "${servicePort}"'
 _BURN = (
     'until [ -s "${resource_jobdir}/burn" ]; do sleep 0.1; done\nkill "$!"\nexit "$(cat "${resource_jobdir}/burn")"\n'
 )
 
 SERVICES: Mapping[str, str] = MappingProxyType(
     {
-        "kite": f"{_COUNT}exec {_SERVE}\n",
-        "fuse": f"{_COUNT}{_SERVE} &\n{_BURN}",
-        "heavy": f"{_COUNT}exec {_SERVE}\n",
-        "glutton": f"{_COUNT}exec {_SERVE}\n",
+        "kite": f"{_COUNT}exec {SERVE}\n",
+        "fuse": f"{_COUNT}{SERVE} &\n{_BURN}",
+        "heavy": f"{_COUNT}exec {SERVE}\n",
+        "glutton": f"{_COUNT}exec {SERVE}\n",
     }
 )
 """Start templates: ``kite`` serves until it is told to end, ``fuse`` until `Storm.burn`."""
@@ -263,9 +263,9 @@ def nothing_left(cluster: Cluster) -> None:
         raise AssertionError(f"{error}: {found}") from None
 
 
-def stays(condition: Callable[[], bool], seconds: float, what: str) -> None:
+def stays(condition: Callable[[], bool], seconds: float, what: str, *, every_s: float = 0.2) -> None:
     """See for some seconds that a condition holds: there is no event for what does not happen."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert condition(), f"it did not stay so: {what}"
-        time.sleep(0.2)
+        time.sleep(every_s)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from .bed import LOGIN, Cluster
 from .bed.waiting import until
-from .storm import ACTIVE, Storm, nothing_left, stays, storm
+from .storm import nothing_left, stays, storm
 
 pytestmark = pytest.mark.live
-
-NO_ANSWER_S = 46.0
-"""What a dead connection takes to be noticed: three questions fifteen seconds apart."""
-CUT_S = 75.0
 
 
 def test_sshd_dies_and_comes_back(cluster: Cluster) -> None:
@@ -44,49 +39,6 @@ def test_sshd_dies_and_comes_back(cluster: Cluster) -> None:
         it.alive(session, said)
         it.end(session)
         nothing_left(cluster)
-
-
-def test_the_network_is_a_black_hole_while_jobs_begin_and_end(cluster: Cluster) -> None:
-    """Five sessions, more than a minute without a word; then each is what its job made of it."""
-    with storm(cluster) as it:
-        stays_up, ends, fails = it.running(*(it.begin(kind) for kind in ("kite", "fuse", "fuse")))
-        said = it.answers(stays_up)
-        cluster.slow_prolog(600)
-        begins, passes = it.begin("kite"), it.begin("fuse")
-        for one in (begins, passes):
-            it.me.until_so(one["id"], lambda seen: seen["job_phase"] == "configuring")
-        cluster.cut()
-        cut_at = time.monotonic()
-        it.burn(ends)
-        it.burn(fails, 7)
-        it.burn(passes)  # it begins and ends, and nobody here sees it
-        cluster.slow_prolog(0)
-        over = {job.id for one in (ends, fails, passes) for job in it.jobs(one)}
-        until(lambda: not over & {job.id for job in cluster.jobs(ACTIVE)}, "three jobs end")
-        it.until_link("backoff", limit_s=NO_ANSWER_S + 10)
-        assert "no answer for 45 s" in it.said("clusters")
-        until(lambda: it.link["attempts"] >= 2, "it calls again")
-        words = it.said("ls")
-        assert 3 == words.count("running, but bed is unreachable for")
-        assert 2 == words.count("its node is being prepared, but bed is unreachable for")
-        stays(lambda: live(it) == 5, max(0.0, CUT_S - (time.monotonic() - cut_at)), "nothing ends unseen")
-        assert 4 >= it.link["attempts"]
-        cluster.heal()
-        it.until_link("up", limit_s=40)
-        it.alive(stays_up, said)
-        it.over(ends, "completed")
-        it.over(fails, "failed")
-        it.over(passes, "completed")
-        assert 1 == it.started(passes)
-        (began,) = it.running(begins)
-        assert (begins["url"], 1) == (began["url"], len(it.sbatches(begins)))
-        it.end(stays_up, begins)
-        nothing_left(cluster)
-
-
-def live(it: Storm) -> int:
-    """How many sessions have not ended."""
-    return len(it.me.client.sessions())
 
 
 @pytest.mark.parametrize("most", [2, 3])
