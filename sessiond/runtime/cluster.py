@@ -83,10 +83,11 @@ class Cluster:
 
     def trouble(self, session: Session | None = None) -> Problem | None:
         """Why the cluster, or this session on it, cannot be seen although there is a way to it."""
-        if session is not None:
-            found = self.pollers.get(session.spec.mode)
-            return found.trouble if found is not None else None
-        return next((p.trouble for p in self.pollers.values() if p.trouble is not None), None)
+        modes = self.pollers.keys() if session is None else {session.spec.mode}
+        troubles = [self.pollers[mode].trouble for mode in modes if mode in self.pollers]
+        # A look that an earlier connection took with it says nothing of this one.
+        since = (self.link.up_since if self.link is not None else None) or 0.0
+        return next((one for one in troubles if one is not None and one.at >= since), None)
 
     def observed_at(self, session: Session | None = None) -> float | None:
         """When (UTC seconds) the cluster, or this session on it, was last seen; None: not yet."""

@@ -152,6 +152,29 @@ async def test_nobody_looks_without_a_link(virtual: VirtualClock, tmp_path: Path
         assert looks + 1 == len(here.cluster.looks)
 
 
+async def test_a_look_lost_with_a_connection_says_nothing_of_the_next(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Why jobs could not be seen is told while that connection lasts, not over another that has not looked yet."""
+    connector = ScriptedConnector()
+
+    def trouble() -> None:
+        raise AnswerLost("gone")
+
+    async with world(virtual, tmp_path, policy=PollPolicy(floor_s=15.0), connector=connector) as here:
+        connector.behind = here.cluster
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        here.cluster.look_trouble = trouble
+        await anyio.sleep(120)
+        found = here.local.trouble()
+        assert found is not None
+        assert ("gone", found) == (found.message, here.local.trouble(here.of(session)))
+        here.cluster.look_trouble, here.cluster.look_takes_s = None, 30.0
+        connector.made[-1].die()
+        await anyio.sleep(10)
+        assert here.local.reachable
+        assert (None, None) == (here.local.trouble(), here.local.trouble(here.of(session)))
+
+
 async def test_a_first_failure_is_followed_soon(virtual: VirtualClock, tmp_path: Path) -> None:
     """Once, at the floor; then at the usual pace."""
 
