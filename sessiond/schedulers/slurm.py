@@ -294,7 +294,9 @@ def _no(said: slurm_reply.Answer, message: str, hint: str = "") -> Refused | Unr
     refused = re.search(r"denied|finished|already", said.err) is not None
     if refused or slurm_submission.proof(said.rc, said.err or said.out) is Proof.REFUSED:
         return Refused(f"{message}: {words}", hint=hint or problem.hint)
-    return Unreadable(f"the scheduler does not answer: {words}", hint=slurm_reply.hint_for(said.err))
+    # Unlike a look, nobody repeats a person's question.
+    hint = slurm_reply.hint_for(said.err, then=". Ask again in a while")
+    return Unreadable(f"the scheduler does not answer: {words}", hint=hint)
 
 
 def _states(controlled: Mapping[str, str] | None, accounted: Mapping[str, str] | None) -> Iterable[str]:

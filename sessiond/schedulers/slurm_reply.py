@@ -194,10 +194,10 @@ def controlled(answer: Answer, job: str, name: str) -> Mapping[str, str] | None:
     return None
 
 
-def hint_for(err: str) -> str:
-    """What to do about a scheduler that does not answer; empty where only waiting helps."""
+def hint_for(err: str, *, then: str = ", and it is asked again") -> str:
+    """What to do about a scheduler that does not answer, and what comes ``then``; empty where only waiting helps."""
     if "munge" in err.lower() or "authentication" in err.lower():
         return "The authentication service (munge) of the login node is down: its administrators can start it."
     if "Unable to contact" in err or "timed out" in err:
-        return "The scheduler's controller does not answer just now; sessions go on, and it is asked again."
+        return f"The scheduler's controller does not answer just now; sessions go on{then}."
     return ""

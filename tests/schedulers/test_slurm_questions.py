@@ -66,6 +66,13 @@ def test_more_time_is_granted_or_refused_in_slurm_s_words() -> None:
         Slurm().read_extend(session(), answered(recording("down_scontrol_update")))  # type: ignore[arg-type]
 
 
+def test_more_time_is_asked_for_again_by_the_person_alone() -> None:
+    """Without a controller the question is not repeated, and nobody is told that it is."""
+    with pytest.raises(Unreadable) as unheard:
+        Slurm().read_extend(session(), answered(recording("down_scancel")))  # type: ignore[arg-type]
+    assert unheard.value.hint.endswith("sessions go on. Ask again in a while.")
+
+
 def test_cancellation_that_did_not_arrive_is_repeated() -> None:
     """In scancel's own words."""
     real = recording("down_scancel")
