@@ -5,11 +5,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Answers every request with 200, its token's length and its own pid. Without the site module it starts in a moment.
+# server.py WHAT ADDRESS: answers every request with 200 and, for `tiny`, its own pid, for `where` its host, its run of
+# the job and where it listens: at HOST:PORT or on a Unix socket. Without the site module it starts in a moment.
 _SERVER = """
 import os, socket, sys
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
-body = b"tiny " + str(os.getpid()).encode()
+what, address = sys.argv[1:]
+if address.startswith("/"):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+else:
+    host, port = address.split(":")
+    listener = socket.create_server((host, int(port)), backlog=64)
+if what == "tiny":
+    body = f"tiny {os.getpid()}".encode()
+else:
+    body = f"{os.uname().nodename} run {os.environ['SESSIOND_RUN']} at {listener.getsockname()!r}".encode()
 while True:
     with listener.accept()[0] as peer:
         peer.settimeout(2)
@@ -23,22 +34,29 @@ while True:
             pass
 """
 
-SERVE = f'"{sys.executable}" -I -S "${{resource_jobdir}}/service/server.py" "${{servicePort}}"'
-"""The shell's words for the server in the foreground."""
+SERVER = f'"{sys.executable}" -I -S "${{resource_jobdir}}/service/server.py"'
+"""The shell's words for the server; what it says and where it listens follow."""
+SERVE = f'{SERVER} tiny "127.0.0.1:${{servicePort}}"'
+"""The server in the foreground, on loopback."""
+BOUND = '"${SESSIOND_BIND}:${servicePort}"'
+"""The address at which the session is told to listen."""
 
 COUNT = 'echo "$(date +%s%N)" >> "${HOME}/started"\n'
 
 _KILL = 'echo ran >> "${HOME}/killed"\n'
 
-_URL = 'export URLEND="?token=${service_token}\\""\n'
+URL = 'export URLEND="?token=${service_token}\\""\n'
 
 
-def write(folder: Path, start: str | None, *, kill: str = "", url: str = "", manifest: str = "") -> None:
+def write(
+    folder: Path, start: str | None, *, controller: str = "", kill: str = "", url: str = "", manifest: str = ""
+) -> None:
     """A service's folder. ``start`` None: without its start template."""
     folder.mkdir(parents=True)
     (folder / "server.py").write_text(_SERVER)
     for name, text in (
         ("start-template.sh", start),
+        ("controller.sh", controller),
         ("kill-template.sh", kill),
         ("url.sh", url),
         ("service.toml", manifest),
@@ -49,7 +67,7 @@ def write(folder: Path, start: str | None, *, kill: str = "", url: str = "", man
 
 def write_all(root: Path) -> None:
     """Every tiny service below ``root``."""
-    write(root / "tiny", f"{COUNT}exec {SERVE}\n", url=_URL)
+    write(root / "tiny", f"{COUNT}exec {SERVE}\n", url=URL)
     write(root / "careful", f"{COUNT}{SERVE}\n", kill=_KILL)
     write(root / "brief", "echo 'that was all'\n", kill=_KILL)
     write(root / "seven", "echo 'the first line'\necho 'the last line' >&2\nexit 7\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 
 from sessiond.api.wire import Session
@@ -15,40 +14,15 @@ from .bed.config import SHELLS
 from .bed.host import Process
 from .bed.waiting import until
 
-# Answers every request with its host, its run of the job and where it listens: at SESSIOND_BIND or on a Unix socket.
-_SERVER = """
-import os, socket, sys
-if len(sys.argv) > 1 and sys.argv[1].startswith("/"):
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(sys.argv[1])
-    listener.listen(64)
-else:
-    listener = socket.create_server((os.environ["SESSIOND_BIND"], int(sys.argv[1])), backlog=64)
-body = f"{os.uname().nodename} run {os.environ['SESSIOND_RUN']} at {listener.getsockname()!r}".encode()
-while True:
-    with listener.accept()[0] as peer:
-        peer.settimeout(2)
-        try:
-            seen = b""
-            while b"\\r\\n\\r\\n" not in seen and (piece := peer.recv(65536)):
-                seen += piece
-            head = f"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: {len(body)}\\r\\n"
-            peer.sendall(head.encode() + b"Connection: close\\r\\n\\r\\n" + body)
-        except OSError:
-            pass
-"""
+PYTHON = f"{services.SERVER} where"
+"""The shell's words for the server that says where it is; its address or the path of its socket follows."""
 
-PYTHON = f'"{sys.executable}" -I -S "${{resource_jobdir}}/service/where.py"'
-"""The shell's words for the server; its port or the path of its socket follows."""
-
-SERVE = f'{PYTHON} "${{servicePort}}"'
+SERVE = f"{PYTHON} {services.BOUND}"
 
 
 def add_service(me: Workspace, name: str, start: str, *, kill: str = "", manifest: str = "") -> None:
     """A service of the person's own; the daemon finds it by itself."""
-    folder = me.services / name
-    services.write(folder, start, kill=kill, manifest=manifest)
-    (folder / "where.py").write_text(_SERVER)
+    services.write(me.services / name, start, kill=kill, manifest=manifest)
 
 
 def add_where(me: Workspace) -> None:

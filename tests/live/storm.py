@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sessiond.api.wire import ClusterLink, Session, StartRequest
+from tests.daemon import services
 from tests.daemon.traces import listening, marked
 from tests.daemon.workspace import Daemon, fetch, tag
 from tests.live.bed import ALICE, Call, Cluster, Job
@@ -24,25 +25,8 @@ STAYS = frozenset(
 )
 """What may stay in an ended session's folder on the cluster, beside its attempts: its story, and the user's files."""
 
-# As the tiny services of a workspace have it, but at the address that a session on a node is told.
-_SERVER = """
-import os, socket, sys
-listener = socket.create_server((os.environ["SESSIOND_BIND"], int(sys.argv[1])), backlog=64)
-body = b"tiny " + str(os.getpid()).encode()
-while True:
-    with listener.accept()[0] as peer:
-        peer.settimeout(2)
-        try:
-            seen = b""
-            while b"\\r\\n\\r\\n" not in seen and (piece := peer.recv(65536)):
-                seen += piece
-            head = f"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: {len(body)}\\r\\n"
-            peer.sendall(head.encode() + b"Connection: close\\r\\n\\r\\n" + body)
-        except OSError:
-            pass
-"""
 _COUNT = 'echo "${resource_jobdir##*/}" >> "${HOME}/started"\n'
-SERVE = '/usr/bin/python3 -I -S "${resource_jobdir}/service/server.py" "${servicePort}"'
+SERVE = f"{services.SERVER} tiny {services.BOUND}"
 _BURN = (
     'until [ -s "${resource_jobdir}/burn" ]; do sleep 0.1; done\nkill "$!"\nexit "$(cat "${resource_jobdir}/burn")"\n'
 )
@@ -213,13 +197,8 @@ def storm(cluster: Cluster, *, start: bool = True, workdir: str | None = None) -
     """Somebody with a running daemon (``start`` False: without one) and the tiny services, on ``cluster``."""
     with person(cluster, start=False, workdir=workdir) as me:
         for name, template in SERVICES.items():
-            folder = me.services / name
-            folder.mkdir()
-            (folder / "start-template.sh").write_text(template)
-            (folder / "server.py").write_text(_SERVER)
-            if name in PREPARATIONS:
-                (folder / "controller.sh").write_text(PREPARATIONS[name])
-            (folder / "url.sh").write_text('export URLEND="?token=${service_token}\\""\n')
+            preparation = PREPARATIONS.get(name, "")
+            services.write(me.services / name, template, controller=preparation, url=services.URL)
         it = Storm(cluster, me)
         it.configure()
         if start:
