@@ -44,8 +44,8 @@ _LASTING = {
 }
 """What makes staging hopeless, as GNU coreutils and busybox say it in the C locale, and what to do about it."""
 
-_FULL = ("No space left", "Disk quota exceeded", "quota exceeded")
-FULL_HINT = "Free some space there; it is tried again."
+_QUOTA = "quota exceeded"
+_FULL = "No space left"
 
 
 @cache
@@ -195,7 +195,7 @@ def read_stage(done: Completed) -> Staged | StageDelayed | StageFailed:
         case 0:
             return Staged()
         case 1:
-            return StageFailed(problem=_unprepared(what, text))
+            return _unprepared(what, text)
         case 73:
             return _unwritten(text)
         case 65 | 75:
@@ -204,24 +204,29 @@ def read_stage(done: Completed) -> Staged | StageDelayed | StageFailed:
             raise Unreadable(f"staging ended with the unknown exit status {rc}")
 
 
-def no_room(text: str) -> bool:
-    """Whether an error's ``text`` speaks of a full disk or an exhausted quota."""
-    return any(words in text for words in _FULL)
+def room_hint(text: str) -> str:
+    """What to do about an error whose ``text`` speaks of a full disk or of a quota that is used up; else empty."""
+    if _QUOTA in text:
+        return "Your quota there is used up: remove files of yours, or have it raised; it is tried again."
+    return "Free some space there; it is tried again." if _FULL in text else ""
 
 
-def _unprepared(status: str, last_line: str) -> Problem:
+def _unprepared(status: str, last_line: str) -> StageDelayed | StageFailed:
     if status in {"124", "137"}:
         message = f"the service's preparation was ended after {PREPARE_LIMIT_S // 60} minutes"
     else:
         message = f"the service's preparation failed with status {printable(status)}"
     said = f": {last_line}" if last_line else ""
-    return Problem(code="prepare", message=message + said, hint="The session's log has all of its output.")
+    if hint := room_hint(last_line):
+        return StageDelayed(problem=Problem(code="disk-full", message=message + said, hint=hint))
+    hint = "The session's log has all of its output."
+    return StageFailed(problem=Problem(code="prepare", message=message + said, hint=hint))
 
 
 def _unwritten(text: str) -> StageDelayed | StageFailed:
     message = f"the session's folder cannot be written: {text or 'no reason was given'}"
-    if no_room(text):
-        return StageDelayed(problem=Problem(code="disk-full", message=message, hint=FULL_HINT))
+    if hint := room_hint(text):
+        return StageDelayed(problem=Problem(code="disk-full", message=message, hint=hint))
     for words, hint in _LASTING.items():
         if words in text:
             return StageFailed(problem=Problem(code="stage", message=message, hint=hint))

@@ -103,8 +103,7 @@ class Slurm:
                 return SubmitDelayed(problem=problem)
             case 73, ["folder", text]:
                 message = f"the session's folder cannot be used: {common.printable(text)}"
-                hint = common.FULL_HINT if common.no_room(text) else ""
-                return SubmitDelayed(problem=Problem(code="submit", message=message, hint=hint))
+                return SubmitDelayed(problem=Problem(code="submit", message=message, hint=common.room_hint(text)))
             case 76, ["fenced", _]:
                 return SubmitDelayed(
                     problem=Problem(code="fenced", message="this attempt was given up before it began")
@@ -129,7 +128,7 @@ class Slurm:
                 return JobAbsent()
             case 75, "unsettled":
                 message = f"it is not settled whether the job was submitted: {common.printable(text)}"
-                return FindDelayed(problem=Problem(code="find", message=message))
+                return FindDelayed(problem=Problem(code="find", message=message, hint=common.room_hint(text)))
         raise Unreadable(f"the search for the session's job ended with status {done.rc} and cannot be understood")
 
     def observe(self, sessions: Sequence[Session]) -> Command:

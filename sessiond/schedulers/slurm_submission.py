@@ -69,12 +69,10 @@ def proof(rc: int, err: str) -> Proof:
 def problem(rc: int, err: str) -> Problem:
     """The scheduler's own words, and what a person can do."""
     words = in_words(err) or f"exit status {rc}, and no word why"
-    hint = ""
-    if common.no_room(err):
-        hint = common.FULL_HINT
-    elif proof(rc, err) is Proof.REFUSED:
+    hint = common.room_hint(err)
+    if not hint and proof(rc, err) is Proof.REFUSED:
         hint = next((hint for pattern, hint in _HINTS if re.search(pattern, err, re.IGNORECASE)), "")
-    elif "unge" in err:
+    elif not hint and "unge" in err:
         hint = "The authentication service (munge) of the login node is down: its administrators can start it."
     return Problem(code="submit", message=f"the scheduler says: {words}", hint=hint)
 

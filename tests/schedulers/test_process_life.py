@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from sessiond.core.events import (
     HistoryDelayed,
     HistoryUnknown,
@@ -114,6 +116,21 @@ def test_failed_preparation_gives_its_last_words(machine: Machine) -> None:
     assert isinstance(event, StageFailed)
     assert "the service's preparation failed with status 7: no network" == event.problem.message
     assert "begun\nno network\n\n" == (folder(session) / "logs.out").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"), [("No space left on device", "Free some space there"), ("Disk quota exceeded", "Your quota")]
+)
+def test_preparation_without_room_is_tried_again(machine: Machine, words: str, remedy: str) -> None:
+    """It fails for want of room, says so, and is done again when there may be some."""
+    session = machine.session()
+    dialect = Process()
+    bundle = {"service/controller.sh": f"echo 'OSError: [Errno 28] {words}' >&2\nexit 1\n".encode()}
+    event = dialect.read_stage(session, machine.run(dialect.stage(session, bundle)))
+    assert isinstance(event, StageDelayed)
+    assert words in event.problem.message
+    assert event.problem.hint.startswith(remedy)
+    assert not (folder(session) / ".stage.room").exists()
 
 
 def test_folder_in_the_way_of_a_file_fails_staging_with_a_hint(machine: Machine) -> None:

@@ -69,12 +69,15 @@ def test_what_may_have_arrived_is_unknown(rc: int, err: str) -> None:
     assert isinstance(Slurm().read_submit(session(None), said(["said", str(rc), err], rc=1)), SubmitUnknown)
 
 
-def test_full_disk_has_a_remedy() -> None:
-    """Without room in the folder nothing is submitted, and it is tried again."""
-    done = said(["folder", "mkdir: cannot create directory 'attempt.1': Disk quota exceeded"], rc=73)
+@pytest.mark.parametrize(
+    ("words", "remedy"), [("No space left on device", "Free some space there"), ("Disk quota exceeded", "Your quota")]
+)
+def test_want_of_room_has_a_remedy(words: str, remedy: str) -> None:
+    """Without room in the folder nothing is submitted, and it is tried again; a quota is not a disk."""
+    done = said(["folder", f"mkdir: cannot create directory 'attempt.1': {words}"], rc=73)
     event = Slurm().read_submit(session(None), done)
     assert isinstance(event, SubmitDelayed)
-    assert "Free some space" in event.problem.hint
+    assert event.problem.hint.startswith(remedy)
 
 
 def test_missing_sbatch_is_delayed_with_a_remedy() -> None:

@@ -42,13 +42,15 @@ main() {
   reason=$(cd -- "$1" 2>&1) || unsettled "$reason"
   cd -- "$1" || exit 75
   fence=attempt.$2
-  if (umask 077 && mkdir "$fence") 2>/dev/null; then give_up "$fence"; fi
-  [ -d "$fence" ] || unsettled "the fence cannot be made in $1"
+  if reason=$( (export LC_ALL=C && umask 077 && mkdir "$fence") 2>&1); then give_up "$fence"; fi
+  [ -d "$fence" ] || unsettled "$reason"
   settled "$fence" "$7" "$8"
   now=$(date +%s) at=''
   [ -s "$fence/at" ] || (umask 077 && echo "$now" >"$fence/at") || unsettled 'nothing can be written there'
   read -r at <"$fence/at"
   case $at in '' | *[!0-9]*) at=$now && echo "$now" >"$fence/at" ;; esac
+  # Through cat, as in slurm_submit.sh. A listing without room would look like a scheduler that does not answer.
+  reason=$( (export LC_ALL=C && umask 077 && echo | cat >"$fence/listing") 2>&1) || unsettled "$reason"
   # An sbatch that has ended without an answer may have submitted: a job that is listed is found at once.
   [ -s "$fence/rc" ] || [ "$((now - at))" -ge "$5" ] || unsettled "sbatch may still be at it, for $((now - at)) s"
   find_slurm squeue . || unsettled "there is no squeue on $host"

@@ -4,7 +4,7 @@
 # Arguments: FOLDER SIZE TAG LIMIT: the archive's size in bytes, the seconds the preparation may take. Input: a tar
 # archive in base64; its setup.sh is run before the preparation.
 # Reply: one record: what, text. Exit status: 0 staged; 1 the preparation failed (its exit status, its last line);
-# 65 the archive did not arrive whole; 73 the folder cannot be written; 75 an earlier preparation still runs.
+# 65 the archive did not arrive whole; 73 the folder cannot be written (any more); 75 an earlier preparation still runs.
 
 unpack() {
   rm -rf .stage.* || return
@@ -43,7 +43,14 @@ stage() {
   umask "$mask"
   prepare "$2" "$3"
   rc=$?
-  [ "$rc" -eq 0 ] || answer 1 "$rc" "$(last_line "$before")"
+  if [ "$rc" -ne 0 ]; then
+    # It may have failed for want of room, and then the log has no line to say so.
+    reason=$( (umask 077 && export LC_ALL=C && head -c 4096 /dev/zero >.stage.room) 2>&1)
+    room=$?
+    rm -f .stage.room
+    [ "$room" -eq 0 ] || answer 73 room "$reason"
+    answer 1 "$rc" "$(last_line "$before")"
+  fi
   answer 0 staged ''
 }
 
