@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
+# shellcheck shell=sh disable=SC2030,SC2031,SC2034,SC2154 # locales are meant to stay in their subshells; variables are shared between the parts of a script
 # Settles whether an attempt submitted a job; if it did not, fences it, so that it never will.
 #
 # Arguments: FOLDER ATTEMPT TAG COMMENT SETTLED PAUSE DOUBT PROOF: an attempt whose sbatch has ended, or is older than
