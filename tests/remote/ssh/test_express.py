@@ -8,6 +8,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
@@ -262,24 +263,39 @@ async def test_through_another_connection(sshd: Sshd) -> None:
             assert way_out(outer).carried > MEGABYTE // 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Both ends of a stream, and what has arrived at the server's."""
+
+    connection: asyncssh.SSHClientConnection
+    stream: ChannelStream
+    far: asyncssh.SSHTCPChannel[bytes]
+    arrived: bytearray
+
+
 @asynccontextmanager
-async def both_ends() -> AsyncIterator[
-    tuple[asyncssh.SSHClientConnection, ChannelStream, asyncssh.SSHTCPChannel[bytes]]
-]:
-    """A connection to a server in this process, and both ends of a stream over it."""
+async def both_ends(largest: int = 32768) -> AsyncIterator[Ends]:
+    """A connection to a server in this process that takes packets of ``largest`` bytes, with a stream over it."""
+    arrived = bytearray()
     key = asyncssh.generate_private_key("ssh-ed25519")
     lines: list[asyncssh.SSHTCPChannel[bytes]] = []
 
     class Open(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            self.conn = conn
+
         def begin_auth(self, username: str) -> bool:
             return False
 
         def connection_requested(self, *_: Any) -> Any:
-            return End()
+            return self.conn.create_tcp_channel(max_pktsize=largest), End()
 
     class End(asyncssh.SSHTCPSession[bytes]):
         def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
             lines.append(chan)
+
+        def data_received(self, data: bytes, datatype: int | None) -> None:
+            arrived.extend(data)
 
     async with asyncssh.listen("127.0.0.1", 0, server_factory=Open, server_host_keys=[key]) as server:
         port = server.get_port()
@@ -289,37 +305,53 @@ async def both_ends() -> AsyncIterator[
         )
         async with asyncssh.connect("127.0.0.1", port, tunnel=Wire(), options=options) as connection:
             quicken(connection)
-            yield connection, await open_tcp(connection, "127.0.0.1", 9), lines[0]
+            stream = await open_tcp(connection, "127.0.0.1", 9)
+            yield Ends(connection=connection, stream=stream, far=lines[0], arrived=arrived)
+
+
+async def all_before_has_arrived(connection: asyncssh.SSHClientConnection) -> None:
+    """A server that answers a question has heard what was said before it."""
+    with pytest.raises(asyncssh.ChannelOpenError):
+        await connection.run("true")
 
 
 async def test_more_than_was_allowed() -> None:
     """A server that sends more than the window has room for is cut off, as asyncssh does it."""
-    async with both_ends() as (connection, stream, far):
-        express = way(connection)
-        far._send_window = 1 << 30
-        far.write(BLOCK * 6)  # nobody reads, so two megabytes of it are allowed
+    async with both_ends() as ends:
+        express = way(ends.connection)
+        ends.far._send_window = 1 << 30
+        ends.far.write(BLOCK * 6)  # nobody reads, so two megabytes of it are allowed
         with anyio.fail_after(10):
-            await connection.wait_closed()
-        assert 0 < len(await until_broken(stream)) <= 2 * MEGABYTE
+            await ends.connection.wait_closed()
+        assert 0 < len(await until_broken(ends.stream)) <= 2 * MEGABYTE
         assert 0 < express.carried <= 2 * MEGABYTE
+
+
+@pytest.mark.parametrize("largest", [1, 7, 32768])
+async def test_a_server_of_small_packets(largest: int) -> None:
+    """It gets what it says it takes."""
+    async with both_ends(largest) as ends:
+        await ends.stream.send(BLOCK[:100])
+        await all_before_has_arrived(ends.connection)
+        assert BLOCK[:100] == ends.arrived
+        assert 100 == way_out(ends.connection).carried
 
 
 async def test_packets_are_counted() -> None:
     """Both ends agree on how many packets there were: an answer to one of them names it by its number."""
-    async with both_ends() as (connection, stream, far):
-        far.write(BLOCK)
+    async with both_ends() as ends:
+        ends.far.write(BLOCK)
         came = 0
         while came < MEGABYTE:
-            came += len(await stream.receive())
-        assert MEGABYTE == way(connection).carried
-        there = far.get_connection()
-        assert there._send_seq == connection._recv_seq
+            came += len(await ends.stream.receive())
+        assert MEGABYTE == way(ends.connection).carried
+        there = ends.far.get_connection()
+        assert there._send_seq == ends.connection._recv_seq
         for _ in range(5):
-            await stream.send(BLOCK[:100_000])
-        with pytest.raises(asyncssh.ChannelOpenError):  # its answer shows that all before it has arrived
-            await connection.run("true")
-        assert 500_000 == way_out(connection).carried
-        assert connection._send_seq == there._recv_seq
+            await ends.stream.send(BLOCK[:100_000])
+        await all_before_has_arrived(ends.connection)
+        assert 500_000 == len(ends.arrived) == way_out(ends.connection).carried
+        assert ends.connection._send_seq == there._recv_seq
 
 
 async def test_the_other_side_is_heard(sshd: Sshd) -> None:
