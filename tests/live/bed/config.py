@@ -28,7 +28,8 @@ class Settings:
 
     ``cred_expire_s`` is also how long a requeued job waits before it may start again (slurm.conf(5); Slurm's own
     default is 120). ``home_quota_mb`` is the quota of every user's home, 0: there is none. ``slurm`` and ``sshd`` are
-    further keywords of slurm.conf and of every host's sshd_config.
+    further keywords of slurm.conf and of every host's sshd_config; ``partitions`` are more of all nodes, by name, with
+    what slurm.conf says of each.
     """
 
     min_job_age_s: int = 300
@@ -38,6 +39,7 @@ class Settings:
     cred_expire_s: int = 5
     home_quota_mb: int = 0
     slurm: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    partitions: Mapping[str, str] = field(default_factory=lambda: _NONE)
     sshd: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
 
@@ -92,6 +94,7 @@ def slurm_conf(bed: Path, network: Network, settings: Settings) -> str:
         f"PartitionName=short Nodes={','.join(NODES)} Default=YES DefaultTime=10 MaxTime=60 State=UP",
         f"PartitionName=long Nodes={NODES[-1]} DefaultTime=60 MaxTime=INFINITE State=UP",
     ]
+    lines += [f"PartitionName={name} Nodes={','.join(NODES)} {words}" for name, words in settings.partitions.items()]
     return "\n".join(lines) + "\n"
 
 
