@@ -29,10 +29,6 @@ class Cluster(Site):
     The controller and munge are on the login node, a slurmd on each node, and users' calls are written down.
     """
 
-    def up(self) -> None:
-        """Bring everything up; returns when both nodes take jobs. Whatever fails, nothing is left."""
-        super().up()
-
     def reset(self) -> None:
         """Back to a fresh cluster: every fault mended, no job, no process or file of a user. Job ids go on counting."""
         self._mend_network()

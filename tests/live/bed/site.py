@@ -109,7 +109,7 @@ class Site:
     # The whole.
 
     def up(self) -> None:
-        """Bring everything up; whatever fails, nothing is left."""
+        """Bring everything up; returns when it can be used. Whatever fails, nothing is left."""
         try:
             self._up()
         except BaseException:
