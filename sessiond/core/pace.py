@@ -45,8 +45,8 @@ def poll_every_s(policy: PollPolicy, *, changed_s_ago: float, waiting_s: float |
     """Seconds from one look at a cluster to the next.
 
     ``changed_s_ago`` is the time since any of its sessions changed state, ``waiting_s`` how long the most recent
-    waiter has waited (None when nobody waits for a node, a start or an end), ``took_s`` how long the last look took:
-    a cluster that answers slowly is asked ten times more slowly still.
+    waiter has waited (None when nobody waits for a node, a start, an answer or an end), ``took_s`` how long the last
+    look took: a cluster that answers slowly is asked ten times more slowly still.
     """
     if waiting_s is None:
         wished = policy.steady_s

@@ -19,7 +19,8 @@ from sessiond.schedulers.dialect import Dialect
 
 log = structlog.get_logger(__name__)
 
-_WAITERS = frozenset({State.WAIT_FOR_NODE, State.START, State.VERIFY, State.KILL})
+_WAITERS = frozenset({State.WAIT_FOR_NODE, State.START, State.TUNNEL, State.VERIFY, State.KILL})
+"""States in which something is about to happen. A service that does not answer may be one whose job is over."""
 _NEARLY_OVER_S = 60.0
 """How long before its walltime's end a job is on its way out: a session is told to end about then."""
 _OVERTIME_S = 300.0

@@ -35,6 +35,9 @@ CALLS_AGAIN_WITHIN_S = 120.0
 then, and an attempt that began before the end takes another 20 s to fail."""
 SUBMITS_AGAIN_WITHIN_S = 180.0
 """The same for a submission, which fails in 10 s: pauses of up to 128 s."""
+TOLD_AGAIN_WITHIN_S = 60.0
+"""Until a controller that is back hears from a node that a job has ended, and a look from the controller: the node
+tries again 15 s after a try, which fails in up to 9 s (measured, 22.05)."""
 FLOOR_S = 1.0
 """The clusters' ``poll``."""
 
@@ -170,8 +173,8 @@ def no_controller(bed: Cluster, it: Storm) -> None:
     assert 1 == made["scontrol"]
     it.alive(runs, said)
     assert limit == bed.job(str(runs["job_id"]))["TimeLimit"]
-    it.over(ends, "completed")
-    it.over(fails, "failed")
+    it.over(ends, "completed", limit_s=TOLD_AGAIN_WITHIN_S)
+    it.over(fails, "failed", limit_s=TOLD_AGAIN_WITHIN_S)
     (found,) = it.running(waits)
     it.alive(found, it.answers(found))
     late = it.me.until_so(asked["id"], lambda one: one["state"] == "running", SUBMITS_AGAIN_WITHIN_S)

@@ -210,3 +210,22 @@ async def test_a_failing_poller_keeps_to_the_floor(virtual: VirtualClock, tmp_pa
             with pytest.raises(ZeroDivisionError):
                 await poller.run()
     assert 15.0 == pytest.approx(broken.looks[1] - broken.looks[0])
+
+
+async def test_a_service_that_does_not_answer_is_looked_after(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Its job may be over: four looks a minute at first, not one; fewer when it goes on so, and never none."""
+    async with world(virtual, tmp_path, policy=PollPolicy()) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        await anyio.sleep(600)
+        here.cluster.script(session).listens = False
+        await here.reaches(State.TUNNEL, [session], 400)
+        await anyio.sleep(60)
+        before = len(here.cluster.looks)
+        await anyio.sleep(480)
+        early = len(here.cluster.looks) - before
+        assert 28 <= early <= 36
+        await anyio.sleep(600)
+        before = len(here.cluster.looks)
+        await anyio.sleep(3600)
+        assert 72 <= len(here.cluster.looks) - before <= 90
