@@ -359,13 +359,13 @@ async def test_the_other_side_is_heard(sshd: Sshd) -> None:
     asked = itertools.count()
 
     async def drip(stream: AcceptedStream) -> None:
-        for _ in range(25):
+        for _ in range(35):
             await stream.send(b"drop")
             await anyio.sleep(0.1)
         await hold(stream)
 
     async with (
-        connected(sshd, encryption_algs=[AES], keepalive_interval=2) as connection,
+        connected(sshd, encryption_algs=[AES], keepalive_interval=3) as connection,
         service(drip) as port,
         await open_tcp(connection, "127.0.0.1", port) as stream,
     ):
@@ -379,9 +379,9 @@ async def test_the_other_side_is_heard(sshd: Sshd) -> None:
             await request()
 
         connection._make_keepalive_request = counted  # type: ignore[method-assign]
-        while came < 100:
+        while came < 140:
             came += len(await stream.receive())
         assert not rung.is_set()
-        assert way(connection).carried == 100
+        assert way(connection).carried == 140
         with anyio.fail_after(5):
             await rung.wait()
