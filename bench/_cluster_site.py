@@ -167,9 +167,9 @@ class Site:
     def usage(self) -> Usage:
         """CPU on the login node: the sshd processes of connections that are open, and the commands that they ran."""
         own = children = 0.0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[1]) == self.sshd.pid:
                     own += (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
                     children += (int(fields[13]) + int(fields[14])) / TICKS_A_SECOND
@@ -244,10 +244,10 @@ def _stand_ins(folder: Path) -> None:
 
 def _children(pid: int) -> list[int]:
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(folder.name))
     return found
 
 

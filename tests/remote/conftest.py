@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
+
 
 def open_fds() -> dict[str, str]:
     """This process's open file descriptors and what they are."""
@@ -31,15 +33,7 @@ def _others_are_known() -> None:
 
 def children() -> set[int]:
     """The processes, zombies included, whose parent is this one, and which began during the test."""
-    found: set[int] = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == os.getpid():
-            found.add(int(stat.parent.name))
-    return found - _others
+    return set(processes.children(os.getpid())) - _others
 
 
 @pytest.fixture

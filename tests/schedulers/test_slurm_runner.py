@@ -178,9 +178,9 @@ def test_early_warning_takes_no_time_away(node: Node) -> None:
 def processes() -> list[str]:
     """The command lines of all processes."""
     found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
     return found
 
 

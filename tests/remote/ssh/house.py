@@ -19,6 +19,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from sessiond.remote.ssh.settings import SshSettings
+from tests.processes import children
 
 SSHD = "/usr/sbin/sshd"
 PATIENCE_S = 15.0
@@ -49,12 +50,12 @@ class Sshd:
 
     def sessions(self) -> list[int]:
         """The processes that serve its connections."""
-        return _children(self.pid)
+        return children(self.pid)
 
     def cut(self) -> None:
         """Kill the processes that serve its connections, as an administrator or the kernel might."""
         for pid in self.sessions():
-            for below in (*_children(pid), pid):
+            for below in (*children(pid), pid):
                 with suppress(ProcessLookupError):
                     os.kill(below, signal.SIGKILL)
 
@@ -269,15 +270,6 @@ def _open_up(folder: Path) -> None:
     for each in (folder, *folder.parents):
         if each.stat().st_mode & 0o001 == 0:
             each.chmod(each.stat().st_mode | 0o011)
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
-    return found
 
 
 def _await_listener(server: Sshd, process: subprocess.Popen[bytes]) -> None:
