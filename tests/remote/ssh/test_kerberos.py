@@ -24,8 +24,8 @@ from sessiond.remote.ssh.settings import SshSettings
 
 from .conftest import connected
 from .house import Sshd, User, set_password, settings, sshd
+from .person import Person, refused
 from .realm import HOST, Realm, realm, silent_kdc
-from .test_login import Person, refused
 from .test_ways import echo
 
 pytestmark = pytest.mark.anyio

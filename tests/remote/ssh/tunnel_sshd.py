@@ -16,9 +16,13 @@ import anyio
 import asyncssh
 import pytest
 
+from sessiond.remote.ssh.opening import open_tcp
+from sessiond.remote.ssh.stream import ChannelStream
 from sessiond.runtime.sockets import AcceptedStream
 
 Serve = Callable[[AcceptedStream], Awaitable[None]]
+MEGABYTE = 1 << 20
+BLOCK = bytes(range(256)) * 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +139,19 @@ async def echo(stream: AcceptedStream) -> None:
 async def hold(stream: AcceptedStream) -> None:
     """Take nothing and say nothing."""
     await anyio.sleep_forever()
+
+
+@asynccontextmanager
+async def opened(sshd: Sshd, serve: Serve) -> AsyncIterator[ChannelStream]:
+    """A stream to a service that does ``serve``."""
+    async with (
+        sshd.connection() as connection,
+        service(serve) as port,
+        await open_tcp(connection, "127.0.0.1", port) as found,
+    ):
+        yield found
+
+
+async def taken(stream: anyio.abc.ByteReceiveStream) -> bytes:
+    """All that comes until the end."""
+    return b"".join([chunk async for chunk in stream])
