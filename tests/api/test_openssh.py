@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -158,7 +159,7 @@ async def test_a_session_here_through_a_plain_proxy(here: House, server: Server)
     (here.root / "kh").write_text(f"own {server.host_key}\n")
     done = await here.run(
         *("ssh", "-F", "none", *STRICT, "-i", str(server.identity), "-o", f"UserKnownHostsFile={here.root}/kh"),
-        *("-o", f"ProxyCommand=python3 -m sessiond.cli.main proxy own {server.port}", "own", "echo", "hello"),
+        *("-o", f"ProxyCommand={shlex.join(here.sessionctl)} proxy own {server.port}", "own", "echo", "hello"),
     )
     assert (0, b"hello\n") == (done.returncode, done.stdout), done.stderr
 

@@ -115,7 +115,7 @@ def test_the_environment_of_children() -> None:
     [
         (("/no/such/program",), "program could not be started: No such file or directory"),
         (("/etc/passwd",), "passwd could not be started: Permission denied"),
-        (("echo", "x" * (1 << 22)), "echo could not be started: Argument list too long"),
+        (("/bin/echo", "x" * (1 << 22)), "echo could not be started: Argument list too long"),
         (("echo", "a\0b"), "echo could not be started: its arguments cannot be passed on"),
         ((), "a command could not be started: its arguments cannot be passed on"),
     ],
