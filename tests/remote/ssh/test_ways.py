@@ -53,6 +53,27 @@ async def test_a_stream_to_a_service(host: str, server: Sshd, user: User, tmp_pa
         tasks.cancel_scope.cancel()
 
 
+async def test_streams_take_no_slots(user: User, tmp_path: Path) -> None:
+    """Where two sessions are allowed, thirty streams are open at once, and commands run beside them."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    endpoint = Endpoint(
+        run="1", host="127.0.0.1", port=listener.extra(anyio.abc.SocketAttribute.local_port), scheme="http"
+    )
+    with sshd(tmp_path / "server", [user], "MaxSessions 2") as server:
+        chosen = settings(server, user, tmp_path, max_sessions=2)
+        async with listener, connected(chosen) as connection, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, echo)
+            streams = [await connection.connect(endpoint) for _ in range(30)]
+            assert 30 == connection.streams
+            assert [0, 0, 0] == [(await connection.run(TRUE)).rc for _ in range(3)]
+            for number, stream in enumerate(streams):
+                await stream.send(b"%d" % number)
+            assert [b"%d" % number for number in range(30)] == [await stream.receive() for stream in streams]
+            for stream in streams:
+                await stream.aclose()
+            tasks.cancel_scope.cancel()
+
+
 async def test_a_proxy_command(server: Sshd, user: User, tmp_path: Path) -> None:
     """A ProxyCommand of the configuration leads to the host; its end is the connection's."""
     relay = tmp_path / "relay"
