@@ -19,32 +19,41 @@ if sessiond_listen_socket; then webshell_options+=(--socket "${SESSIOND_LISTEN_S
 
 # ttyd takes a password on its command line only, where everybody can read it, so it gets none. It is used only on a
 # socket in a private folder, which keeps other users out, and only if it can refuse what lacks the gateway's header:
-# else any web page that is open in the user's browser could reach it through the session's own port.
+# else any web page that is open in the user's browser could reach it through the session's own port. Nor may it have to
+# be where shells start, which may be a folder that others can write to: ttyd 1.7.7 with the libwebsockets 4.3.5 of
+# Debian's package loads libwebsockets-evlib_uv.so from the folder it is in, before it looks anywhere else.
 ttyd='' ttyd_help=''
 if [ "${service_ttyd}" != false ] && [ -n "${SESSIOND_LISTEN_SOCKET}" ] && ttyd=$(type -P ttyd); then
     ttyd_help=$("${ttyd}" --help 2>&1)
-    if [[ ${ttyd_help} != *"UNIX domain socket"* || ${ttyd_help} != *--auth-header* ]]; then
+    if [[ ${ttyd_help} != *"UNIX domain socket"* || ${ttyd_help} != *--auth-header* || ${ttyd_help} != *--cwd* ]]; then
         echo "${ttyd} is not used: it is older than 1.7, and could not be kept to the gateway"
         ttyd=''
     fi
 fi
 
 run_ttyd() {
-    local options=(-i "${SESSIOND_LISTEN_SOCKET}" -H X-Forwarded-Prefix)
+    cd "${shell_directory}" || exit
+    local there=${PWD}
+    local options=(-i "${SESSIOND_LISTEN_SOCKET}" -H X-Forwarded-Prefix -w "${there}")
     # The versions that know this option are read-only without it.
     if [[ ${ttyd_help} = *--writable* ]]; then options+=(-W); fi
     export WEBSHELL_SESSION="${resource_jobdir}" COLORTERM=truecolor SHELL
-    unset service_token COLUMNS LINES
-    cd "${shell_directory}" || exit
+    exec {webshell_awaited}>&-
+    cd "${resource_jobdir}" || exit
+    unset service_token COLUMNS LINES OLDPWD
+    # A shell believes in this, where it is right, and shows a folder by the name it was given.
+    export PWD="${there}"
     exec "${ttyd}" "${options[@]}" "${service_shell:-${SHELL:-/bin/sh}}" -l
 }
 
 # A ttyd whose libwebsockets cannot use a Unix socket goes on without one, and nobody would know why there is no answer.
+# Input: nothing, and its end once nobody waits any more: a process that sleeps would be left for a moment.
 await_ttyd() {
     local tenths
     for ((tenths = 0; tenths < 100; tenths++)); do
-        if [ -S "${SESSIOND_LISTEN_SOCKET}" ] || ! kill -0 "$$" 2>/dev/null; then return; fi
-        sleep 0.1
+        if [ -S "${SESSIOND_LISTEN_SOCKET}" ]; then return; fi
+        read -r -t 0.1
+        if [ $? -le 128 ]; then return; fi
     done
     displayErrorMessage "${ttyd} does not listen on a Unix socket: set service_ttyd to false"
 }
@@ -63,7 +72,7 @@ run_webshell() {
 if [ -n "${ttyd}" ]; then
     echo "the web shell is ${ttyd}"
     webshell=run_ttyd
-    await_ttyd &
+    exec {webshell_awaited}> >(await_ttyd)
 else
     webshell=run_webshell
     webshell_venv=$(cat "${resource_jobdir}/service/webshell.path" 2>/dev/null)
@@ -73,7 +82,10 @@ else
 fi
 
 # What the server left running. Little time is given after a TERM, hence no patience.
-clean_up() { end_marked "WEBSHELL_SESSION=${resource_jobdir}" HUP TERM KILL; }
+clean_up() {
+    if [ -n "${webshell_awaited:-}" ]; then exec {webshell_awaited}>&-; fi
+    end_marked "WEBSHELL_SESSION=${resource_jobdir}" HUP TERM KILL
+}
 
 # shellcheck disable=SC2086 # may be empty, or a command and its options
 ${sshusercontainer} "${pw_job_dir}/utils/notify.sh"

@@ -1,11 +1,13 @@
 """Stands in for ttyd: the command line, the socket and the messages of ttyd as its source has them.
 
 ``ttyd_stand_in.py AGE RECORD ARGUMENT...``: AGE is "new" (1.7.4 and later), "writable" (1.7.0 to 1.7.3: takes keys
-without being told), "old" (no header can be asked for) or "deaf" (its library cannot listen on a Unix socket). What it
-was called with goes to RECORD, an argument a line.
+without being told), "old" (no header can be asked for), "rooted" (nor a folder for its shells) or "deaf" (its library
+cannot listen on a Unix socket). The folder it was called in goes to RECORD, and with what, an argument a line.
 
 Messages of the WebSocket at /ws, protocol "tty": the page begins with ``{"AuthToken": "", "columns": N, "rows": N}``,
-then sends ``0`` and keys, or ``1`` and ``{"columns": N, "rows": N}``; the server sends ``0`` and what is printed.
+then sends ``0`` and keys, or ``1`` and ``{"columns": N, "rows": N}``; the server begins with ``1`` and a title
+and ``2`` and settings, then sends ``0`` and what is printed. Without the header it breaks off unanswered, as ttyd 1.7.7
+does.
 """
 
 from __future__ import annotations
@@ -37,14 +39,17 @@ def main() -> int:
         known = dict(HELP)
         if age != "old":
             known["--auth-header"] = "HTTP Header name for auth proxy"
+        if age != "rooted":
+            known["--cwd"] = "Working directory to be set for the child program"
         if age in {"new", "deaf"}:
             known["--writable"] = "Allow clients to write to the TTY (readonly by default)"
         print("\n".join(f"    {name:<20}{text}" for name, text in known.items()), file=sys.stderr)
         return 0
-    Path(record).write_text("".join(f"{argument}\n" for argument in arguments))
+    Path(record).write_text("".join(f"{line}\n" for line in (Path.cwd(), *arguments)))
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-i", dest="interface", required=True)
     parser.add_argument("-H", dest="header", required=True)
+    parser.add_argument("-w", dest="folder", required=True)
     if age != "writable":
         parser.add_argument("-W", dest="writable", action="store_true")
     parser.add_argument("command")
@@ -64,6 +69,8 @@ async def serve(options: argparse.Namespace, *, deaf: bool) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         print(f"HTTP {request.path}", flush=True)
         if not request.headers.get(options.header):
+            if request.path == "/ws" and request.transport is not None:
+                request.transport.close()
             return web.Response(status=407)
         if request.path == "/ws":
             return await terminal(request, options)
@@ -88,11 +95,14 @@ async def terminal(request: web.Request, options: argparse.Namespace) -> web.Web
     begin = json.loads(await tab.receive_bytes())
     ours, theirs = os.openpty()
     resize(ours, begin)
+    await tab.send_bytes(b"1" + options.command.encode())
+    await tab.send_bytes(b"2{ }")
     shell = subprocess.Popen(  # noqa: ASYNC220
         [options.command, *options.rest],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
+        cwd=options.folder,
         env={**os.environ, "TERM": "xterm-256color"},
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
