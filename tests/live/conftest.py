@@ -10,9 +10,9 @@ import pytest
 
 from tests.daemon.workspace import Workspace
 
-from .bed.fixtures import cluster, shared_cluster
+from .bed.fixtures import cluster, pbs, shared_cluster, shared_pbs
 
-__all__ = ["cluster", "house", "shared_cluster"]
+__all__ = ["cluster", "house", "pbs", "shared_cluster", "shared_pbs"]
 
 ENVS = os.environ.get("SESSIOND_ENVS", str(Path(__file__).parents[2] / ".cache" / "envs"))
 

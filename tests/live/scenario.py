@@ -9,7 +9,7 @@ from sessiond.api.wire import Session
 from tests.daemon import services, traces
 from tests.daemon.workspace import Workspace, fetch, tag
 
-from .bed import ALICE, LOGIN, NODES, Cluster
+from .bed import ALICE, LOGIN, NODES, AnyCluster
 from .bed.config import SHELLS
 from .bed.host import Process
 from .bed.waiting import until
@@ -38,12 +38,14 @@ def page(session: Session) -> str:
     return text
 
 
-def submissions(cluster: Cluster, session: Session) -> int:
-    """How many times sbatch was called to submit a session: it is called in the session's folder."""
-    return sum(f"/{session['id']} " in call.arguments for call in cluster.calls("sbatch"))
+def submissions(cluster: AnyCluster, session: Session) -> int:
+    """How many times sbatch or qsub was called to submit a session: it is called in the session's folder."""
+    name = f"/{session['id']}"
+    calls = [*cluster.calls("sbatch"), *cluster.calls("qsub")]
+    return sum(f"{name} " in call.arguments or call.folder.endswith(name) for call in calls)
 
 
-def folder(cluster: Cluster, session: Session, user: str = ALICE) -> Path:
+def folder(cluster: AnyCluster, session: Session, user: str = ALICE) -> Path:
     """Where this machine sees a session's folder on the cluster, with the workdir as it is by default."""
     return cluster.home(user) / "sessiond" / session["id"]
 
@@ -54,11 +56,12 @@ def job_of(session: Session) -> str:
     return session["job_id"]
 
 
-def of_job(cluster: Cluster, host: str, session: Session) -> list[Process]:
-    """The processes of a session's job on a host: Slurm marks them, and the session does."""
+def of_job(cluster: AnyCluster, host: str, session: Session) -> list[Process]:
+    """The processes of a session's job on a host: the scheduler marks them, and the session does."""
     if not cluster.hosts[host].is_on:
         return []
     marks = {f"SESSIOND_TAG={tag(session)}".encode(), f"SLURM_JOB_ID={session['job_id']}".encode()}
+    marks.add(f"PBS_JOBID={session['job_id']}".encode())
     users = {cluster.uid(user) for user in SHELLS}
 
     def is_marked(one: Process) -> bool:
@@ -69,7 +72,7 @@ def of_job(cluster: Cluster, host: str, session: Session) -> list[Process]:
     return [one for one in cluster.hosts[host].processes() if one.uid in users and is_marked(one)]
 
 
-def files_of(cluster: Cluster, host: str, session: Session) -> list[str]:
+def files_of(cluster: AnyCluster, host: str, session: Session) -> list[str]:
     """What a session has in folders of a host that only that host sees: each is named after it, or says its name."""
     if not cluster.hosts[host].is_on:
         return []
@@ -80,16 +83,15 @@ def files_of(cluster: Cluster, host: str, session: Session) -> list[str]:
     )
 
 
-def leftovers(cluster: Cluster, *sessions: Session, killed: bool = False) -> list[str]:
+def leftovers(cluster: AnyCluster, *sessions: Session, killed: bool = False) -> list[str]:
     """Everything on the cluster that sessions which are over should not have left, there and in the workspace.
 
-    ``killed``: Slurm ended them with SIGKILL, so that the reservation of a port may lie on the node; it ended with the
-    process that is named in it.
+    ``killed``: the scheduler ended them with SIGKILL, so that the reservation of a port may lie on the node; it ended
+    with the process that is named in it.
     """
     left: list[str] = []
     names = {tag(one) for one in sessions}
-    active = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING"
-    left += [f"job {job}" for job in cluster.jobs(active) if job.name in names]
+    left += [f"job {job}" for job in cluster.active() if job.name in names]
     left += [f"a listener on port {port}" for port in traces.listening() & {one["open_port"] for one in sessions}]
     for session in sessions:
         for name in (LOGIN, *NODES):
@@ -107,7 +109,7 @@ def leftovers(cluster: Cluster, *sessions: Session, killed: bool = False) -> lis
     return left
 
 
-def nothing_left(cluster: Cluster, *sessions: Session, killed: bool = False) -> None:
+def nothing_left(cluster: AnyCluster, *sessions: Session, killed: bool = False) -> None:
     """Wait until sessions which are over have left nothing: what ends by itself after them has a moment for it."""
     found: list[str] = []
 
@@ -121,7 +123,7 @@ def nothing_left(cluster: Cluster, *sessions: Session, killed: bool = False) -> 
         raise AssertionError(f"{error}: {found}") from None
 
 
-def cleaned(cluster: Cluster, session: Session, user: str = ALICE) -> None:
+def cleaned(cluster: AnyCluster, session: Session, user: str = ALICE) -> None:
     """Wait until an ended session's cleaning up on the cluster, which no event announces, is over."""
     where = folder(cluster, session, user)
     gone = ("run.sh", "secrets.sh", "service", "ports", "slurm_run.sh", "lib")
@@ -129,7 +131,7 @@ def cleaned(cluster: Cluster, session: Session, user: str = ALICE) -> None:
 
 
 def ended(
-    me: Workspace, cluster: Cluster, name: str, outcome: str, *, limit_s: float = 30, killed: bool = False
+    me: Workspace, cluster: AnyCluster, name: str, outcome: str, *, limit_s: float = 30, killed: bool = False
 ) -> Session:
     """Wait until a session has ended with ``outcome``, and nothing of it is left; no daemon met a bug of its own."""
     session = me.until_so(name, lambda one: one["state"] == "ended", limit_s)

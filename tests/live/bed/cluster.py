@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 from . import config, layout
 from .config import ALICE
@@ -28,6 +27,8 @@ class Cluster(Site):
 
     The controller and munge are on the login node, a slurmd on each node, and users' calls are written down.
     """
+
+    scheduler = "slurm"
 
     def reset(self) -> None:
         """Back to a fresh cluster: every fault mended, no job, no process or file of a user. Job ids go on counting."""
@@ -77,6 +78,45 @@ class Cluster(Site):
         """Let the controller go on, if it is there."""
         if self.hosts[LOGIN].is_on:
             self._signal_all(LOGIN, "slurmctld", signal.SIGCONT, "RSD")
+
+    # The same as with any other scheduler.
+
+    def server_stop(self, *, crash: bool = False) -> None:
+        """`ctld_stop`."""
+        self.ctld_stop(crash=crash)
+
+    def server_start(self) -> None:
+        """`ctld_start`."""
+        self.ctld_start()
+
+    def server_freeze(self) -> None:
+        """`ctld_freeze`."""
+        self.ctld_freeze()
+
+    def server_thaw(self) -> None:
+        """`ctld_thaw`."""
+        self.ctld_thaw()
+
+    def submit_calls(self) -> int:
+        """`sbatch_calls`."""
+        return self.sbatch_calls()
+
+    def until_running(self, number: str, limit_s: float = 30.0) -> Job:
+        """Wait until a job runs."""
+        return self.until_job(number, "RUNNING", limit_s=limit_s)
+
+    def until_queued(self, number: str, limit_s: float = 30.0) -> Job:
+        """Wait until a job waits for nodes."""
+        return self.until_job(number, "PENDING", limit_s=limit_s)
+
+    def until_ended(self, number: str, limit_s: float = 30.0) -> Job:
+        """Wait until a job is over, in whatever way."""
+        ends = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL")
+        return self.until_job(number, *ends, limit_s=limit_s)
+
+    def active(self) -> list[Job]:
+        """The jobs that have not ended, whatever they wait for."""
+        return self.jobs("PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING")
 
     def munge_stop(self) -> None:
         """End munged, which vouches for users on all hosts."""
@@ -145,7 +185,7 @@ class Cluster(Site):
         """Cancel every job and wait until none is left, not even one that is ending."""
         end_by = time.monotonic() + 30
         last = -1.0
-        while active := [job.id for job in self.jobs("PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING")]:
+        while active := [job.id for job in self.active()]:
             assert time.monotonic() < end_by, f"jobs do not end: {active}"
             # again after a while: a controller that crashed may have forgotten the first time
             if time.monotonic() - last > 2:
@@ -178,12 +218,6 @@ class Cluster(Site):
             self.slurmd_start(host)
             start_sshd()
 
-    def _signal_all(self, host: str, name: str, number: int, states: str) -> None:
-        for one in self.hosts[host].named(name):
-            os.kill(one.pid, number)
-            stat = Path(f"/proc/{one.pid}/stat")
-            until(partial(_is_in, stat, states), f"{name} heeds the signal")
-
     def _slow(self, name: str, seconds: float) -> None:
         file = config.slow_file(self.folder, name)
         if seconds:
@@ -213,10 +247,6 @@ class Cluster(Site):
             elif not re.search(r"[*]|DRAIN|DOWN|UNKNOWN|FAIL|NOT_RESPONDING", state):
                 found.add(node["NodeName"])
         return found
-
-
-def _is_in(stat: Path, states: str) -> bool:
-    return stat.read_text().rpartition(")")[2].split()[0] in states
 
 
 def _at_once(*calls: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from tests.daemon.workspace import Workspace
 from .cluster import Cluster
 from .config import ALICE
 from .layout import ENVS
+from .pbs_cluster import PbsCluster
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 
@@ -21,7 +22,7 @@ class Person(Workspace):
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Cluster | PbsCluster,
         *,
         user: str = ALICE,
         keys: Mapping[str, object] = _NONE,
@@ -43,7 +44,7 @@ class Person(Workspace):
             "user": self.user,
             "identity_files": [str(self.cluster.key)],
             "known_hosts": str(self.cluster.known_hosts),
-            "scheduler": "slurm",
+            "scheduler": self.cluster.scheduler,
             "setup": self.cluster.environment,
             **self._keys,
         }
@@ -55,7 +56,7 @@ class Person(Workspace):
 
 @contextlib.contextmanager
 def person(
-    cluster: Cluster,
+    cluster: Cluster | PbsCluster,
     *,
     poll: str = "1s",
     user: str = ALICE,

@@ -28,7 +28,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A user's call of one of Slurm's programs. ``at`` in seconds UTC; ``tag`` is a session's, empty if none shows."""
+    """A user's call of one of the scheduler's programs. ``at`` in seconds UTC; ``tag`` is a session's, empty if none
+    shows; ``folder`` is where it was called, empty if that was not written down.
+    """
 
     at: float
     host: str
@@ -36,6 +38,7 @@ class Call:
     program: str
     tag: str
     arguments: str
+    folder: str = ""
 
 
 def jobs_of(text: str) -> list[Job]:
@@ -51,7 +54,15 @@ def fields_of(line: str) -> Mapping[str, str]:
 
 def call_of(line: str) -> Call:
     """A line of the counting programs' file; see `config.counting`."""
-    at, host, user, program, tag, arguments = line.split("\t")
+    at, host, user, program, tag, arguments, *more = line.split("\t")
     if not tag and (found := re.search(r"\bsd-[0-9a-z]{12}\b", arguments)):
         tag = found[0]
-    return Call(at=float(at), host=host, user=user, program=program, tag=tag, arguments=arguments.strip())
+    return Call(
+        at=float(at),
+        host=host,
+        user=user,
+        program=program,
+        tag=tag,
+        arguments=arguments.strip(),
+        folder="".join(more),
+    )

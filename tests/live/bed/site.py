@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Self
@@ -309,6 +311,12 @@ class Site:
     def _end(self, host: str, which: Callable[[Process], bool], number: int = signal.SIGKILL) -> None:
         end([one for one in self.hosts[host].processes() if which(one)], number)
 
+    def _signal_all(self, host: str, name: str, number: int, states: str) -> None:
+        for one in self.hosts[host].named(name):
+            os.kill(one.pid, number)
+            stat = Path(f"/proc/{one.pid}/stat")
+            until(partial(_is_in, stat, states), f"{name} heeds the signal")
+
     def _listening_sshd(self, host: str) -> Process | None:
         is_listener = self._is_listener(host)
         return next((one for one in self.hosts[host].processes() if is_listener(one)), None)
@@ -320,6 +328,10 @@ class Site:
         except (FileNotFoundError, ValueError):
             pid = 0
         return lambda one: one.inner == pid and one.name == "sshd"
+
+
+def _is_in(stat: Path, states: str) -> bool:
+    return stat.read_text().rpartition(")")[2].split()[0] in states
 
 
 def _sweep(number: Number) -> None:
