@@ -16,7 +16,7 @@ from pathlib import Path
 
 from _house import TICKS_A_SECOND, Usage
 
-from sessiond.schedulers.slurm_reply import COLUMNS
+from sessiond.schedulers.slurm.reply import COLUMNS
 
 US = "\x1f"
 FIRST_JOB = 1001

@@ -29,14 +29,15 @@ from sessiond.runtime.clock import Clock
 from sessiond.runtime.cluster import Cluster, Clusters
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
-from sessiond.runtime.launch import Place
+from sessiond.runtime.launch import SCHEDULED, Place
 from sessiond.runtime.link import LinkKeeper
 from sessiond.runtime.linked import Linked
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
 from sessiond.schedulers.dialect import Dialect
+from sessiond.schedulers.pbs.dialect import Pbs
 from sessiond.schedulers.process import Process
-from sessiond.schedulers.slurm import Slurm
+from sessiond.schedulers.slurm.dialect import Slurm
 from sessiond.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ _LOCAL_STAGING = 16
 
 _MODES = {
     Scheduler.SLURM: (Mode.SLURM, Mode.CONTROLLER),
-    Scheduler.PBS: (Mode.CONTROLLER,),
+    Scheduler.PBS: (Mode.PBS, Mode.CONTROLLER),
     Scheduler.NONE: (Mode.CONTROLLER,),
 }
 
@@ -107,7 +108,7 @@ class Assembly:
             listen={
                 Mode.LOCAL: Listen.SOCKET,
                 Mode.CONTROLLER: Listen.SOCKET,
-                Mode.SLURM: Listen.SOCKET if self._route(config) == Route.JUMP else Listen.ANY,
+                **dict.fromkeys(SCHEDULED, Listen.SOCKET if self._route(config) == Route.JUMP else Listen.ANY),
             },
         )
 
@@ -205,10 +206,14 @@ class Assembly:
             attended=ssh.login is Login.INTERACTIVE,
         )
         transport = Linked(keeper)
-        # A login node may be one of several that share their files. Both dialects are always there: a session keeps
-        # its own, whatever the configuration says meanwhile.
-        both: dict[Mode, Dialect] = {Mode.SLURM: Slurm(), Mode.CONTROLLER: Process(one_host=False)}
-        dialects = {mode: both[mode] for mode in sorted(both, key=(*_MODES[config.scheduler], *both).index)}
+        # A login node may be one of several that share their files. All dialects are always there: a session keeps its
+        # own, whatever the configuration says meanwhile.
+        every: dict[Mode, Dialect] = {
+            Mode.SLURM: Slurm(),
+            Mode.PBS: Pbs(),
+            Mode.CONTROLLER: Process(one_host=False),
+        }
+        dialects = {mode: every[mode] for mode in sorted(every, key=(*_MODES[config.scheduler], *every).index)}
         return clusters.build(
             name,
             scheduler=config.scheduler,

@@ -20,7 +20,8 @@ LANGUAGE = frozenset({"__future__", "collections", "dataclasses", "enum", "funct
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset({"zlib"}),
     "render": frozenset({"sessiond.core", "stdlib"}),
-    "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "sessiond.render.directives", "stdlib"}),
+    "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"})
+    | {f"sessiond.render.{name}" for name in ("directives", "slurm_directives", "pbs_directives")},
     "config": frozenset({"sessiond.core", "sessiond.paths", "stdlib"}),
     "store": frozenset({"sessiond.core", "sessiond.failpoint", "msgspec", "stdlib"}),
     "remote": frozenset({"sessiond.core", "anyio", "asyncssh", "cryptography", "structlog", "tenacity", "stdlib"}),

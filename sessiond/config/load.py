@@ -213,9 +213,4 @@ def _without_effect(config: Config, document: Document) -> list[str]:
         found.append((("idle", "after"), "this version does not end idle sessions yet"))
     elif config.idle != IdleConfig():
         found.append((("idle", "warn"), "has no effect: idle sessions are not ended"))
-    found += [
-        (("clusters", name, "scheduler"), "this version starts sessions on the login node of a PBS cluster only")
-        for name, cluster in config.clusters.items()
-        if cluster.scheduler is Scheduler.PBS
-    ]
     return [f"{document.where(key)}: {text}" for key, text in found]

@@ -195,7 +195,10 @@ class TunnelDown(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelSent(Event):
-    """The job was told to go. No proof that it has gone."""
+    """The job was told to go. No proof that it has gone. ``forced``: it had been told before and did not go, so its
+    scheduler was told to drop it, whatever became of its processes."""
+
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,6 +120,10 @@ def _live(session: Session, now: float) -> tuple[str, str, Severity]:
             return "stopping", f"sessionctl stop --now {name} does not wait for its kill script", Severity.BUSY
 
 
+NEVER = "it can never start"
+"""How the reason of a job begins that its scheduler keeps, and will not start as it is."""
+
+
 def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
     if session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER):
         return "starting", "there is no queue here: it starts at once", Severity.BUSY
@@ -127,6 +131,8 @@ def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
     if job is not None and job.phase is Phase.HELD:
         return "held in the queue", "release it on the cluster, or ask its administrators", Severity.ATTENTION
     reason = f": {job.reason}" if job is not None and job.reason else ""
+    if job is not None and job.reason.startswith(NEVER):
+        return f"waiting for a node{reason}", f"sessionctl stop {session.name}, and ask for less", Severity.ATTENTION
     following = "it starts when the scheduler finds room"
     if job is not None and job.expected_start is not None and job.expected_start > now:
         following = f"the scheduler expects to start it in {_about(job.expected_start - now)}"

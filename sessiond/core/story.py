@@ -81,6 +81,8 @@ def tell(event: Event, before: State | None, after: State) -> str:
             return "sessiond was restarted and found the session alive; reconnecting to its service"
         case StopRequested():
             return _stop(event, before, after)
+        case CancelSent(forced=True):
+            return "the job had not gone when it was told to: its scheduler was told to drop it by force"
         case CancelSent():
             return "the job was told to end"
         case RetryDue():

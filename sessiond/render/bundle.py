@@ -47,8 +47,8 @@ def session_sh(session: Session) -> bytes:
     template = spec.service.file(START)
     if template is None:
         raise SpecError(f"service {spec.service.name} has no {START}", hint="every service folder needs one")
-    # What Slurm calls the node is what the login node can resolve; a node's own idea of its name may not be.
-    host = "127.0.0.1" if spec.mode in (Mode.LOCAL, Mode.CONTROLLER) else '"${SLURMD_NODENAME:-$(hostname)}"'
+    # What its scheduler calls a node is what the login node can resolve; a node's own idea of its name may not be.
+    host = "127.0.0.1" if spec.mode in (Mode.LOCAL, Mode.CONTROLLER) else '"${SESSIOND_NODE:-$(hostname)}"'
     tag = word(session.tag)
     return (
         "#!/bin/bash\n"

@@ -14,7 +14,7 @@ from sessiond.core.ids import ClusterName, SessionId, session_id
 from sessiond.core.session import Session, State
 from sessiond.core.spec import LaunchSpec, Listen, Mode, ServiceSpec
 from sessiond.render.inputs import check_name
-from sessiond.runtime.resources import NAMES, resources
+from sessiond.runtime.resources import NAMES, QUEUE, resources
 
 LOCAL = ClusterName("local")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -125,7 +125,8 @@ def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: Se
         )
     entry = catalogue.entry(request.service)
     own = {param.name for param in entry.params}
-    wishes = {n: v for n, v in {**place.defaults, **request.settings}.items() if n in NAMES and n not in own}
+    usual = {n: v for n, v in place.defaults.items() if n not in QUEUE or not QUEUE & request.settings.keys()}
+    wishes = {n: v for n, v in {**usual, **request.settings}.items() if n in NAMES and n not in own}
     if mode not in SCHEDULED:
         asked = sorted(wishes.keys() & request.settings.keys())
         if asked and entry.params:

@@ -9,8 +9,11 @@ from sessiond.core.errors import SpecError, printable
 from sessiond.core.spec import Resources
 from sessiond.render.directives import GPUS, MEMORY, NAME
 
-NAMES = frozenset({"partition", "account", "qos", "nodes", "tasks", "cpus", "memory", "gpus", "time"})
+NAMES = frozenset({"partition", "queue", "account", "qos", "nodes", "tasks", "cpus", "memory", "gpus", "time"})
 """The names that ``--set`` and ``[clusters.NAME.defaults]`` have for them."""
+
+QUEUE = frozenset({"partition", "queue"})
+"""Of these names, which mean one thing: Slurm's word for it, and all others'."""
 
 _LONGEST_WALLTIME_S = 365 * 24 * 3600
 _LARGEST_COUNT = 1_000_000
@@ -62,6 +65,12 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
             problems.append(f'{name}: expected {what}, got "{printable(value)}"')
         return value
 
+    def partition() -> str:
+        names = {one for name in QUEUE if (one := word(name))}
+        if len(names) > 1:
+            problems.append(f"queue: it is another word for partition, and they differ: {', '.join(sorted(names))}")
+        return min(names, default="")
+
     def count(name: str) -> int | None:
         value = wishes.get(name, "").strip()
         if not value:
@@ -72,7 +81,7 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
         return number
 
     found = Resources(
-        partition=word("partition"),
+        partition=partition(),
         account=word("account"),
         qos=word("qos"),
         nodes=count("nodes"),

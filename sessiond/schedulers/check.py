@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,8 +20,8 @@ FULL_KIB = 16 * 1024
 
 _HEAD = f"{common.RECORD}sessiond".encode()
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|slurmdbd|unable to contact.*database", re.IGNORECASE)
-_TIMED_OUT = ("124", "137")
-_NEEDED = {"slurm": ("sbatch", "squeue", "scancel", "scontrol"), "pbs": ("qsub", "qstat", "qdel")}
+_TIMED_OUT = ("124", "137", "143")
+"""How coreutils' and busybox's timeout(1) end when they had to end what they ran; busybox 1.35 ends with 143."""
 _SHARED = frozenset(
     {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "panfs", "pvfs2", "orangefs", "afs", "cvmfs"}
     | {"wekafs", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "9p", "virtiofs", "cifs", "smb3"}
@@ -52,7 +52,7 @@ def look(workdir: str, scheduler: str, setup: str = "") -> Command:
     are put before."""
     payload = setup.rstrip("\n") + "\n" if setup.strip() else ""
     return common.shell(
-        common.script("check_ask.sh", "check_place.sh", "check.sh"),
+        common.script("check_ask.sh", "check_slurm.sh", "check_pbs.sh", "check_place.sh", "check.sh"),
         workdir,
         scheduler,
         payload=payload,
@@ -69,13 +69,14 @@ def read_look(
     ``proved_shared`` is whether a compute node has ever written to a session's folder. Raises Unreadable.
     """
     facts = [(record[0], record[1:]) for record in common.reply(done)]
+    kind = _KINDS.get(scheduler)
     return [
         _noise(done),
         *_clock(facts, asked_at, answered_at),
         *_tools(facts),
-        *_scheduler(facts, scheduler),
-        *_strays(facts, ours, scheduler),
-        *_folder(facts, proved_shared=proved_shared, jobs=scheduler != "none"),
+        *(_scheduler(facts, kind) if kind else ()),
+        *(_strays(facts, ours, kind) if kind else ()),
+        *_folder(facts, proved_shared=proved_shared, jobs=kind is not None),
         *_linger(facts),
     ]
 
@@ -139,67 +140,137 @@ def _tools(facts: Facts) -> Iterator[Finding]:
         yield Finding(what="tools", grade=Grade.OK, text="the programs that sessions need are there")
 
 
-def _scheduler(facts: Facts, scheduler: str) -> Iterator[Finding]:
-    if scheduler == "none":
-        return
-    versions = dict(_all(facts, "version", 2))
-    lacking = [program for program in _NEEDED[scheduler] if not versions.get(program)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What is particular to a scheduler.
+
+    ``needed`` are its commands, ``setup`` an example of lines that bring them along, ``lists`` the one that tells
+    which jobs are the user's, ``cancels`` the one that ends them, ``job`` what a whole id is; ``ended`` finds
+    whether it is known how jobs ended.
+    """
+
+    needed: tuple[str, ...]
+    setup: str
+    lists: str
+    cancels: str
+    job: re.Pattern[str]
+    ended: Callable[[Facts], Iterator[Finding]]
+
+
+def _scheduler(facts: Facts, kind: _Kind) -> Iterator[Finding]:
+    versions = _versions(facts)
+    lacking = [program for program in kind.needed if program not in versions]
     if lacking:
         yield Finding(
             what="scheduler",
             grade=Grade.BAD,
             text=f"not found there: {', '.join(lacking)}",
-            remedy='let `setup` load them, for example "module load slurm", or correct `scheduler` in config.toml',
+            remedy=f"let `setup` load them, for example {kind.setup}, or correct `scheduler` in config.toml",
         )
     else:
-        first = _NEEDED[scheduler][0]
+        first = kind.needed[0]
         text = f"its commands are there ({first}: {versions[first]})"
         yield Finding(what="scheduler", grade=Grade.OK, text=text)
-    answers = {what: (status, text) for what, status, text in _all(facts, "asked", 3)}
-    if "queue" in answers:
+    if "queue" in (answers := _answers(facts)):
         yield _queue(*answers["queue"])
-    if scheduler == "slurm":
-        yield _accounting(bool(versions.get("sacct")), *answers.get("accounting", ("127", "")))
+    yield from kind.ended(facts)
+
+
+def _versions(facts: Facts) -> dict[str, str]:
+    """Each command that is there, and what it says of its version."""
+    return {program: version for program, version in _all(facts, "version", 2) if version}
+
+
+def _answers(facts: Facts) -> dict[str, tuple[str, str]]:
+    """The status and the last words of each question that was asked."""
+    return {what: (status, text) for what, status, text in _all(facts, "asked", 3)}
 
 
 def _queue(status: str, text: str) -> Finding:
     if status == "0":
         return Finding(what="queue", grade=Grade.OK, text="the scheduler answers")
-    why = "did not answer within 15 s" if status in _TIMED_OUT else f"says: {text or f'status {status}'}"
     remedy = "wait, or ask the cluster's administrators; running sessions go on, and are seen again when it answers"
-    return Finding(what="queue", grade=Grade.BAD, text=f"the scheduler {why}", remedy=remedy)
+    return Finding(what="queue", grade=Grade.BAD, text=f"the scheduler {_trouble(status, text)}", remedy=remedy)
 
 
-def _accounting(there: bool, status: str, text: str) -> Finding:
+def _trouble(status: str, text: str) -> str:
+    return "did not answer within 15 s" if status in _TIMED_OUT else f"says: {text or f'status {status}'}"
+
+
+def _accounting(facts: Facts) -> Iterator[Finding]:
+    there = "sacct" in _versions(facts)
+    status, text = _answers(facts).get("accounting", ("127", ""))
     if there and status == "0":
-        return Finding(what="accounting", grade=Grade.OK, text="sacct answers: it is known how every job ended")
+        yield Finding(what="accounting", grade=Grade.OK, text="sacct answers: it is known how every job ended")
+        return
     if not there:
         text = "there is no sacct"
-    elif status in _TIMED_OUT:
-        text = "sacct did not answer within 15 s"
     elif _NO_ACCOUNTING.search(text):
         text = "accounting is off"
     else:
-        text = f"sacct says: {text or f'status {status}'}"
+        text = f"sacct {_trouble(status, text)}"
     remedy = "nothing has to be done: how a job ended is asked elsewhere, and is less certain long afterwards"
-    return Finding(what="accounting", grade=Grade.WARN, text=text, remedy=remedy)
+    yield Finding(what="accounting", grade=Grade.WARN, text=text, remedy=remedy)
 
 
-def _strays(facts: Facts, ours: Collection[str], scheduler: str) -> Iterator[Finding]:
-    answered = any(what == "queue" and status == "0" for what, status, _ in _all(facts, "asked", 3))
-    if scheduler != "slurm" or not answered:
+def _history(facts: Facts) -> Iterator[Finding]:
+    """What a PBS server remembers of jobs that have ended: PBS has a history of days, Torque keeps them for seconds."""
+    if "history" not in (answers := _answers(facts)):
+        return
+    status, text = answers["history"]
+    settings = dict(_all(facts, "setting", 2))
+    history, kept = settings.get("job_history_enable", ""), settings.get("keep_completed", "")
+    if status == "0" and history.lower() in {"true", "t", "1"}:
+        text = "the server keeps a history: it is known how every job ended"
+        yield Finding(what="history", grade=Grade.OK, text=text)
+    elif status == "0" and re.fullmatch(r"0*[1-9][0-9]{0,9}", kept, re.ASCII):
+        text = f"the server remembers jobs for {int(kept)} s after their end"
+        yield Finding(what="history", grade=Grade.OK, text=text)
+    else:
+        text = "the server forgets jobs when they end" if status == "0" else f"qstat -B {_trouble(status, text)}"
+        yield Finding(
+            what="history",
+            grade=Grade.WARN,
+            text=f"{text}: how a job ended is known only from its own record",
+            remedy="nothing has to be done; its administrators can set job_history_enable (Torque: keep_completed)",
+        )
+
+
+def _strays(facts: Facts, ours: Collection[str], kind: _Kind) -> Iterator[Finding]:
+    answered = _answers(facts).get("queue", ("", ""))[0] == "0"
+    if not answered or kind.lists not in _versions(facts):
         return
     strays = [job for job, name in _all(facts, "job", 2) if is_tag(name) and name not in ours]
     if not strays:
         yield Finding(what="strays", grade=Grade.OK, text="every job of ours there belongs to a session")
         return
-    plain = " ".join(job for job in strays if re.fullmatch(r"[0-9]{1,20}", job, re.ASCII))
+    plain = " ".join(job for job in strays if kind.job.fullmatch(job))
     yield Finding(
         what="strays",
         grade=Grade.WARN,
         text=f"{len(strays)} of our jobs there belong to no session known here: {', '.join(strays[:6])}",
-        remedy=f"they may be another machine's; if they are nobody's: scancel {plain}" if plain else "",
+        remedy=f"they may be another machine's; if they are nobody's: {kind.cancels} {plain}" if plain else "",
     )
+
+
+_KINDS = {
+    "slurm": _Kind(
+        needed=("sbatch", "squeue", "scancel", "scontrol"),
+        setup='"module load slurm"',
+        lists="squeue",
+        cancels="scancel",
+        job=re.compile(r"[0-9]{1,20}", re.ASCII),
+        ended=_accounting,
+    ),
+    "pbs": _Kind(
+        needed=("qsub", "qstat", "qdel", "qselect", "qalter"),
+        setup='". /etc/profile.d/pbs.sh" or "module load pbs"',
+        lists="qselect",
+        cancels="qdel",
+        job=re.compile(r"[0-9]{1,20}(\.[A-Za-z0-9][A-Za-z0-9._-]{0,254})?", re.ASCII),
+        ended=_history,
+    ),
+}
 
 
 def _folder(facts: Facts, *, proved_shared: bool, jobs: bool) -> Iterator[Finding]:

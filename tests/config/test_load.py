@@ -160,19 +160,13 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
     """An option that this version understands but does not act on is never accepted in silence."""
     config = load(
         write(
-            tmp_path,
-            '[daemon]\nservices_dirs = ["/nowhere/at/all"]\n[notify]\ncommand = ["x"]\n[idle]\nafter = "1h"\n'
-            '[clusters.frontier]\nhost = "f"\nscheduler = "pbs"\n',
+            tmp_path, '[daemon]\nservices_dirs = ["/nowhere/at/all"]\n[notify]\ncommand = ["x"]\n[idle]\nafter = "1h"\n'
         )
     )
     assert (
         "config.toml:2 daemon.services_dirs[0]: there is no folder /nowhere/at/all at the moment",
         "config.toml:4 notify.command: this version runs no command for news yet",
         "config.toml:6 idle.after: this version does not end idle sessions yet",
-        (
-            "config.toml:9 clusters.frontier.scheduler: this version starts sessions on the login node of a PBS cluster"
-            " only"
-        ),
     ) == config.warnings
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiond.core.events import (
+    CancelSent,
     DeadlineExpired,
     EndpointPublished,
     Event,
@@ -113,6 +114,8 @@ def test_waiting_says_when_it_may_end() -> None:
     assert "the scheduler expects to start it in 12 min" == after(expected_start=NOW + 725).next
     assert "it starts when the scheduler finds room" == after(expected_start=NOW - 5).next
     assert "its node is being prepared" == after(phase=Phase.CONFIGURING).phrase
+    never = after(reason="it can never start: it asks for 64 processors where there are 8")
+    assert (f"sessionctl stop {waiting.name}, and ask for less", Severity.ATTENTION) == (never.next, never.severity)
 
 
 def test_a_service_that_takes_long_and_one_that_answered_before() -> None:
@@ -218,6 +221,13 @@ def test_creation_is_a_sentence() -> None:
             "you asked to stop it; making sure first that no job was or will be submitted",
         ),
         (StopRequested(because=Outcome.IDLE), State.RENDER, State.ENDED, "it was idle for too long"),
+        (CancelSent(), State.KILL, State.KILL, "the job was told to end"),
+        (
+            CancelSent(forced=True),
+            State.KILL,
+            State.KILL,
+            "the job had not gone when it was told to: its scheduler was told to drop it by force",
+        ),
         (
             StopRequested(),
             State.RUNNING,

@@ -202,7 +202,7 @@ def test_release_removes_only_its_own(tmp_path: Path) -> None:
 def test_a_node_says_its_name_and_its_keys(trial: MakeTrial) -> None:
     """In a job the name is the scheduler's, and the keys of the node's SSH server are published with it."""
     one = trial("cat endpoint > seen\n", mode=Mode.SLURM, listen=Listen.ANY)
-    assert 0 == one.run(SLURMD_NODENAME="node7")
+    assert 0 == one.run(SESSIOND_NODE="node7")
     lines = (one.folder / "seen").read_text().splitlines()
     assert "host=node7" in lines
     files = sorted(Path("/etc/ssh").glob("ssh_host_*_key.pub"))[:6]

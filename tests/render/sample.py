@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sessiond.core.ids import ClusterName, SessionId
 from sessiond.core.session import Session, State
-from sessiond.core.spec import LaunchSpec, Listen, Mode, ServiceFile, ServiceSpec
+from sessiond.core.spec import LaunchSpec, Listen, Mode, Resources, ServiceFile, ServiceSpec
 
 LIB_DIR = Path(__file__).parents[2] / "services" / "_lib"
 START = b'echo "serving on ${servicePort}"\nsleep 9999\n'
@@ -59,3 +60,10 @@ def session(
         state=State.RENDER,
         since=0.0,
     )
+
+
+def pbs_session(*extra: str, **resources: object) -> Session:
+    """A session under PBS that asks for these resources, with these directives of a person's own."""
+    fresh = session(mode=Mode.PBS)
+    asked = replace(Resources(extra=extra), **resources)  # type: ignore[arg-type]
+    return replace(fresh, spec=replace(fresh.spec, resources=asked))

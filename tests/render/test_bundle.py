@@ -35,8 +35,8 @@ def test_golden(name: str) -> None:
     [
         (Mode.LOCAL, Listen.SOCKET, "SESSIOND_HOST=127.0.0.1 SESSIOND_LISTEN=socket"),
         (Mode.CONTROLLER, Listen.LOOPBACK, "SESSIOND_HOST=127.0.0.1 SESSIOND_LISTEN=loopback"),
-        (Mode.SLURM, Listen.ANY, 'SESSIOND_HOST="${SLURMD_NODENAME:-$(hostname)}" SESSIOND_LISTEN=any'),
-        (Mode.PBS, Listen.SOCKET, 'SESSIOND_HOST="${SLURMD_NODENAME:-$(hostname)}" SESSIOND_LISTEN=socket'),
+        (Mode.SLURM, Listen.ANY, 'SESSIOND_HOST="${SESSIOND_NODE:-$(hostname)}" SESSIOND_LISTEN=any'),
+        (Mode.PBS, Listen.SOCKET, 'SESSIOND_HOST="${SESSIOND_NODE:-$(hostname)}" SESSIOND_LISTEN=socket'),
     ],
 )
 def test_where_to_listen(mode: Mode, listen: Listen, expected: str) -> None:

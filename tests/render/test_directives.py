@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sessiond.core.errors import SpecError
 from sessiond.core.session import Session
 from sessiond.core.spec import Resources
-from sessiond.render.directives import directives, job_script, lead_s
+from sessiond.render.directives import lead_s
+from sessiond.render.slurm_directives import directives, job_script
 
 from .sample import session
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from sessiond.core.command import Completed
-from sessiond.core.events import Staged
 from sessiond.core.ids import ClusterName, JobId
 from sessiond.core.report import Snapshot
 from sessiond.core.session import JobRef, Phase, Session, State
 from sessiond.core.spec import LaunchSpec, Mode, Resources, ServiceSpec
-from sessiond.schedulers.slurm import Slurm
-from sessiond.schedulers.slurm_reply import COLUMNS
+from sessiond.schedulers.slurm.dialect import Slurm
+from sessiond.schedulers.slurm.reply import COLUMNS
 
-from .machine import Machine
+from .batch_site import BatchSite, Recorded, Recording, recorded
+from .machine import folder
 
-RECORDED = Path(__file__).parent / "recorded" / "slurm"
 ID = "k3f9q2m7x0ab"
 JOB = JobId("4711")
 CLUSTER = ClusterName("bed")
@@ -28,21 +25,9 @@ HEADER = US.join(("JOBID", "ARRAY_JOB_ID", "STATE", "REASON", "EXEC_HOST", "REST
 HEADER += US + US.join(("START_TIME", "END_TIME", "TIME_LIMIT", "EXIT_CODE", "NAME")) + US
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What one real command answered."""
-
-    rc: int
-    out: str
-    err: str
-
-
 def recording(name: str) -> Recording:
-    """The recording in ``name``.txt."""
-    text = (RECORDED / f"{name}.txt").read_text()
-    found = re.search(r"^### exit: (\d+).*?\n### stdout:\n(.*?)### stderr:\n(.*)\Z", text, re.DOTALL | re.MULTILINE)
-    assert found is not None, name
-    return Recording(int(found[1]), found[2], found[3])
+    """The recording of Slurm in ``name``.txt."""
+    return recorded("slurm", name)
 
 
 def session(job: str | None = JOB, *, restarts: int = 0, phase: Phase = Phase.QUEUED, **resources: object) -> Session:
@@ -122,6 +107,7 @@ def look(
     return Slurm().read_observe([of or session()], done, at, at + 0.5)
 
 
+LISTING = f"JOBID{US}NAME{US}COMMENT{US}\n"
 SBATCH = """#!/bin/sh
 # A stand-in for sbatch: counts its calls, and answers as the file `verdict` of the site says.
 echo "$*" >>"$SITE/calls"
@@ -150,42 +136,34 @@ exit 1
 """
 
 
-class Site:
+class Site(BatchSite):
     """A machine with stand-ins for Slurm's commands first in its PATH."""
 
-    def __init__(self, machine: Machine) -> None:
-        """Put the stand-ins into ``machine``."""
-        self.machine = machine
-        self.root = machine.root / "site"
-        self.root.mkdir()
-        machine.environ["SITE"] = str(self.root)
-        shutil.copy(shutil.which("env") or "", machine.bin / "env") if machine.shell != "busybox" else None
-        for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
-            self.program(name, text)
-        for name in ("sacct", "scontrol"):
-            self.program(name, OTHER)
+    dialect = Slurm()
+    submitter, searcher, canceller = "sbatch", "squeue", "scancel"
+    refusal = Recorded("slurm", "sbatch_bad_partition", "invalid partition specified: nosuch")
+    unreached = Recorded("slurm", "down_sbatch")
+    unanswered = Recorded("slurm", "frozen_sbatch")
+    empty = LISTING
+    silences = (
+        ("", "", 0),
+        ("", "slurm_load_jobs error: Socket timed out on send/recv operation", 0),
+        (LISTING, "squeue: error: Invalid user: nosuchuser", 0),
+        (LISTING, "", 1),
+        ("nonsense\n", "", 0),
+    )
+    programs: ClassVar[Mapping[str, str]] = {
+        "sbatch": SBATCH,
+        "squeue": SQUEUE,
+        "scancel": SCANCEL,
+        "sacct": OTHER,
+        "scontrol": OTHER,
+    }
 
-    def program(self, name: str, text: str) -> None:
-        """Put a stand-in into the PATH."""
-        path = self.machine.bin / name
-        path.unlink(missing_ok=True)
-        path.write_text(text)
-        path.chmod(0o755)
+    def called(self, session: Session) -> str:
+        """How the submitter is called for a session."""
+        return f"--parsable --chdir={folder(session)} job.sh"
 
-    def put(self, name: str, text: str) -> None:
-        """Write a file of the site."""
-        (self.root / name).write_text(text)
-
-    def lines(self, name: str) -> list[str]:
-        """The lines of a file of the site."""
-        path = self.root / name
-        return path.read_text().splitlines() if path.exists() else []
-
-    def staged(self) -> Session:
-        """A session whose files are in place."""
-        made = self.machine.session()
-        dialect = Slurm()
-        assert Staged() == dialect.read_stage(
-            made, self.machine.run(dialect.stage(made, {"session.sh": b"true\n", "kill.sh": b"true\n"}))
-        )
-        return made
+    def lists(self, job: str, session: Session) -> None:
+        """The queue has this job of the session's, beside another."""
+        self.put("listing", f"{LISTING}7{US}x{US}y{US}\n{job}{US}{session.tag}{US}(null){US}\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiond.core.command import Completed
+from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Unreadable
 from sessiond.schedulers.check import Finding, Grade, look, read_look
 
@@ -162,10 +163,17 @@ def tool(machine: Machine, name: str, text: str) -> None:
     path.chmod(0o700)
 
 
-def look_at(machine: Machine, workdir: str, setup: str = "") -> dict[str, Finding]:
+def hasty(command: Command) -> Command:
+    """The same look, which waits for a scheduler's answer for a second only."""
+    assert 1 == command.stdin.count(b'bound 15 "$@"')
+    return replace(command, stdin=command.stdin.replace(b'bound 15 "$@"', b'bound 1 "$@"'))
+
+
+def look_at(machine: Machine, workdir: str, setup: str = "", *, impatient: bool = False) -> dict[str, Finding]:
     """Look at this machine as a cluster with Slurm."""
     asked_at = time.time()
-    done = machine.run(look(workdir, "slurm", setup))
+    command = look(workdir, "slurm", setup)
+    done = machine.run(hasty(command) if impatient else command)
     found = read_look(
         done, scheduler="slurm", ours={OURS}, asked_at=asked_at, answered_at=time.time(), proved_shared=False
     )
@@ -199,6 +207,16 @@ def test_the_script_sees_a_scheduler_in_trouble(machine: Machine) -> None:
         found["queue"].grade,
         "slurm_load_jobs error: Unable to contact" in found["queue"].text,
     )
+    assert "strays" not in found
+
+
+def test_the_script_sees_a_scheduler_that_hangs(machine: Machine) -> None:
+    """A controller that is suspended never answers; timeout(1)'s status for it is not the same everywhere."""
+    for name in ("sbatch", "scancel", "scontrol", "sacct"):
+        tool(machine, name, "echo slurm 22.05.8")
+    tool(machine, "squeue", '[ "$1" != --version ] || exit 0\nexec sleep 600')
+    found = look_at(machine, "~", impatient=True)
+    assert (Grade.BAD, "the scheduler did not answer within 15 s") == (found["queue"].grade, found["queue"].text)
     assert "strays" not in found
 
 

@@ -11,9 +11,10 @@ import pytest
 from sessiond.core.errors import Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
 from sessiond.core.session import Outcome
-from sessiond.schedulers.slurm import Slurm
+from sessiond.schedulers.slurm.dialect import Slurm
 
-from .slurm_site import JOB, Recording, recording, said, session, word
+from .batch_site import Recording
+from .slurm_site import JOB, recording, said, session, word
 
 SILENT = Recording(0, "", "")
 NO_ACCOUNTING = recording("sacct_no_dbd")

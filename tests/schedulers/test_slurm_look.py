@@ -12,7 +12,7 @@ from sessiond.core.command import Completed
 from sessiond.core.errors import Unreadable
 from sessiond.core.observe import compare
 from sessiond.core.session import Outcome, Phase, State
-from sessiond.schedulers.slurm import Slurm
+from sessiond.schedulers.slurm.dialect import Slurm
 
 from .slurm_site import HEADER, ID, JOB, RS, US, line, listing, look, recording, said, session, word
 

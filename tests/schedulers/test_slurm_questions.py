@@ -6,9 +6,10 @@ import pytest
 
 from sessiond.core.errors import Refused, Unreadable
 from sessiond.core.events import CancelDelayed, CancelSent
-from sessiond.schedulers.slurm import Slurm
+from sessiond.schedulers.slurm.dialect import Slurm
 
-from .slurm_site import Recording, recording, said, session
+from .batch_site import Recording
+from .slurm_site import recording, said, session
 
 
 def answered(real: Recording) -> object:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 from sessiond.core.command import Command
@@ -13,9 +9,10 @@ from sessiond.core.errors import Unreadable
 from sessiond.core.events import CancelDelayed, CancelSent, SubmitDelayed, Submitted
 from sessiond.core.ids import JobId
 from sessiond.core.session import Phase, Session
-from sessiond.schedulers.slurm import Slurm
-from sessiond.schedulers.slurm_reply import FORMAT
+from sessiond.schedulers.slurm.dialect import Slurm
+from sessiond.schedulers.slurm.reply import FORMAT
 
+from .batch_site import hide, out_of_the_way
 from .machine import Machine, folder
 from .slurm_site import HEADER, JOB, Site, line, recording, with_job
 
@@ -196,32 +193,9 @@ def test_purged_job_is_over_for_cleaning_up(site: Site) -> None:
     assert 0 == site.machine.run(Slurm().cleanup(session)).rc
 
 
-TOOLS = (
-    "sh bash env sed cat date timeout mkdir mv head tr cut tail grep mktemp find rm id printf flock base64 tar chmod wc"
-)
-
-
 def elsewhere(site: Site, command: Command) -> Command:
-    """``command`` on a machine where Slurm is in none of the usual places and the profile is one of ours."""
-    text = command.stdin.replace(b"/etc/profile", str(site.root / "profile").encode())
-    head, mark, rest = text.partition(b"SLURM_PLACES='")
-    assert mark
-    return replace(command, stdin=head + mark + b"/nowhere'" + rest[rest.index(b"'") + 1 :])
-
-
-def hide(site: Site) -> Path:
-    """Put Slurm's commands where only a login shell finds them, and leave only tools in the PATH."""
-    hidden, tools = site.machine.root / "slurm" / "bin", site.machine.root / "tools"
-    hidden.mkdir(parents=True)
-    tools.mkdir()
-    for name in ("sbatch", "squeue", "scancel", "sacct", "scontrol"):
-        (site.machine.bin / name).rename(hidden / name)
-    for name in TOOLS.split():
-        found = site.machine.bin / name if (site.machine.bin / name).exists() else shutil.which(name)
-        if found:
-            (tools / name).symlink_to(found)
-    site.machine.environ["PATH"] = str(tools)
-    return hidden
+    """``command`` where Slurm is in none of the usual places."""
+    return out_of_the_way(site, command, "SLURM_PLACES")
 
 
 @pytest.mark.parametrize("where", ["profile", "setup"])

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessiond.core.session import Outcome, Phase
-from sessiond.schedulers.slurm_reasons import in_words
-from sessiond.schedulers.slurm_states import OUTCOMES, PHASES, cancelled_by, phase_of, state_word
+from sessiond.schedulers.slurm.reasons import in_words
+from sessiond.schedulers.slurm.states import OUTCOMES, PHASES, cancelled_by, phase_of, state_word
 
 CLASSES = {
     Phase.QUEUED: "PD PENDING RQ REQUEUED RF REQUEUE_FED RV REVOKED",

@@ -7,13 +7,15 @@ import pytest
 from sessiond.core.command import Completed
 from sessiond.core.events import JobAbsent, SubmitDelayed, SubmitRejected, Submitted, SubmitUnknown
 from sessiond.core.ids import JobId
-from sessiond.schedulers.slurm import Slurm
-from sessiond.schedulers.slurm_submission import Proof, problem, proof
+from sessiond.schedulers.batch.words import Proof
+from sessiond.schedulers.slurm.dialect import Slurm
+from sessiond.schedulers.slurm.words import LEXICON
 
-from .slurm_site import RECORDED, recording, said, session
+from .batch_site import RECORDED
+from .slurm_site import recording, said, session
 
 PATTERNS = "sbatch_bad_*", "sbatch_dbd_bad_*", "sbatch_enforce_*", "sbatch_no_*", "sbatch_empty", "sbatch_dos_*"
-FOUND = sorted(path.stem for pattern in PATTERNS for path in RECORDED.glob(f"{pattern}.txt"))
+FOUND = sorted(path.stem for pattern in PATTERNS for path in (RECORDED / "slurm").glob(f"{pattern}.txt"))
 REFUSALS = [*(name for name in FOUND if recording(name).rc != 0), "sbatch_over_maxsubmit"]
 
 
@@ -26,7 +28,7 @@ def test_there_are_refusals_to_look_at() -> None:
 def test_refusals_are_refusals(name: str) -> None:
     """Each recorded no is one, in the scheduler's own words."""
     real = recording(name)
-    assert Proof.REFUSED is proof(real.rc, real.err)
+    assert Proof.REFUSED is LEXICON.proof(real.rc, real.err)
     event = Slurm().read_submit(session(None), said(["said", str(real.rc), real.err], rc=1))
     assert isinstance(event, SubmitRejected)
     last = (
@@ -41,7 +43,7 @@ def test_refusals_are_refusals(name: str) -> None:
 def test_refusals_have_a_remedy(name: str, hint: str) -> None:
     """The hint names what to set."""
     real = recording(name)
-    assert hint in problem(real.rc, real.err).hint
+    assert hint in LEXICON.problem(real.rc, real.err).hint
 
 
 @pytest.mark.parametrize("name", ["down_sbatch", "munge_down_sbatch"])

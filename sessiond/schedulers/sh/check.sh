@@ -3,7 +3,7 @@
 #
 # Arguments: workdir, scheduler (slurm, pbs, none). Input: the cluster's setup lines. Reply: records KEY, VALUE..., in no order that matters:
 #   now SECONDS · host NAME · missing TOOL... · version PROGRAM TEXT (empty: not there)
-#   asked WHAT STATUS TEXT (124: no answer in time) · job ID NAME · linger yes|no|unknown
+#   asked WHAT STATUS TEXT (124, 137, 143: no answer in time) · job ID NAME · setting NAME VALUE · linger yes|no|unknown
 #   workdir PATH · written STATUS TEXT · free KIBIBYTES FILESYSTEM MOUNTPOINT TYPE
 # Exit status: 0.
 

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
-# Put after lib.sh before run.sh and slurm_run.sh: the record of how a session ended. Defines functions, prints nothing.
+# Put after lib.sh before run.sh and batch_run.sh: the record of how a session ended. Defines functions, prints nothing.
 
 # record_exit STATUS REASON: of the run SESSIOND_RUN, all at once
 record_exit() {

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
-# Put after lib.sh before observe.sh and slurm_observe.sh: what sessions say in files of their folders. Defines functions.
+# Put after lib.sh before observe.sh and batch_observe.sh: what sessions say in files of their folders. Defines functions.
 
 nl='
 '

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
-# Put after lib.sh before cancel.sh, cleanup.sh and slurm_run.sh: running a session's kill script. Defines a function, prints nothing.
+# Put after lib.sh before cancel.sh, cleanup.sh and batch_run.sh: running a session's kill script. Defines a function, prints nothing.
 
 # run_kill_script BOUND: kill.sh of the current folder, at most BOUND seconds, once in a session's life and one at a
 # time; 0 skips it. Its own leavings bear the session's tag. Uses tag and job_run, or else job_pid, job_start, job_boot.

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
-# Put after remove.sh before cleanup.sh, slurm_cleanup.sh and slurm_run.sh: what a session leaves in files. Defines functions.
+# Put after remove.sh before cleanup.sh, batch_cleanup.sh and batch_run.sh: what a session leaves in files. Defines functions.
 
 # A reservation is ours if we made the file and it is empty or names this session.
 free_ports() {
@@ -27,7 +27,9 @@ free_socket() {
 remove_ours() {
   files=''
   free_socket
-  for file in secrets.sh setup.sh run.sh slurm_run.sh lib utils service ports socket.folder endpoint notified walltime exit.runner stop.new *.lock attempt.*.* \
+  [ -s pbs.out ] || rm -f pbs.out
+  for file in secrets.sh setup.sh run.sh slurm_run.sh pbs_run.sh job_torque.sh lib utils service ports socket.folder endpoint \
+    notified walltime exit.runner stop.new pbs.began pbs.began.* pbs.limit pbs.limit.new pbs.deleted *.lock attempt.*.* \
     .stage.* .failure* .endpoint.* .exit.* .ports.*; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     remove "./$file" || files="$files $file"

@@ -36,13 +36,13 @@ outset() {
   cd "${HOME:-/}" || exit 71
 }
 
-# stat_of PID: sets p_state p_parent p_group p_start; fails where no such process is
+# stat_of PID: sets p_state p_parent p_group p_session p_start; fails where no such process is
 stat_of() {
   { read -r p_line <"/proc/$1/stat"; } 2>/dev/null || return 1
   # shellcheck disable=SC2086 # after the name's last parenthesis come numbers and one letter
   set -- ${p_line##*) }
   [ $# -ge 20 ] || return 1
-  p_state=$1 p_parent=$2 p_group=$3
+  p_state=$1 p_parent=$2 p_group=$3 p_session=$4
   shift 19
   p_start=$1
 }

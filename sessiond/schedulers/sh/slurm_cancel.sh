@@ -20,22 +20,12 @@ tell() {
   esac
 }
 
-# mark: writes stop, "UTC seconds HOW", and sets since to when it was first written
-mark() {
-  since='' how=soft
-  [ "$patience" -gt 0 ] || how=force
-  [ ! -s stop ] || read -r since was <stop
-  case $since in '' | *[!0-9]*) since=$now was='' ;; esac
-  [ "$was" != force ] || how=force
-  [ "$was" = "$how" ] || { (umask 077 && echo "$since $how" >stop.new) && mv -f stop.new stop; }
-}
-
 main() {
   outset
   begin
   tag=$3 patience=$4 now=$(date +%s)
-  find_slurm scancel "$1" || missing scancel
-  if cd -- "$1" 2>/dev/null && mark && [ "$patience" -gt 0 ] && [ "$((now - since))" -lt "$patience" ]; then
+  find_command scancel "$1" || missing scancel
+  if cd -- "$1" 2>/dev/null && in_time; then
     tell --state=PENDING "$2"
     # Before the signal, for which scancel would wait until the job goes on (measured, for more than a minute).
     tell --state=SUSPENDED "$2"

@@ -1,31 +1,9 @@
-# shellcheck shell=sh disable=SC2030,SC2031,SC2034,SC2154 # locales are meant to stay in their subshells; variables are shared between the parts of a script
-# Settles whether an attempt submitted a job; if it did not, fences it, so that it never will.
-#
-# Arguments: FOLDER ATTEMPT TAG COMMENT SETTLED PAUSE DOUBT PROOF: an attempt whose sbatch has ended, or is older than
-# SETTLED seconds, is looked for by its job's name and comment; it counts as absent when it is older than that and was
-# looked for in vain twice, PAUSE seconds apart, all by this host's clock. DOUBT and PROOF are extended regular
-# expressions: words of sbatch that leave it open whether it submitted, and that prove it did not.
-# Reply: one record: found, job id; or absent; or unsettled, why. Exit status: 0 found, 76 absent for good, 75 not settled.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
+# Put after slurm.sh before batch_find.sh: looking for a job by its marks. Defines functions, prints nothing.
 
-unsettled() { answer 75 unsettled "$1"; }
+SUBMITTER=sbatch SEARCHER=squeue
 
-# settled FENCE DOUBT PROOF: answers where the attempt's own files say how it ended
-settled() {
-  if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
-  [ ! -e "$1/fenced" ] || answer 76 absent ''
-  [ -s "$1/rc" ] || return 0
-  if ! grep -qE "$2" "$1/err" && grep -qE "$3" "$1/err"; then answer 76 absent ''; fi
-}
-
-# give_up FENCE: from here on the attempt submits nothing, or takes back what it submitted
-give_up() {
-  reason=$( (umask 077 && : >"$1/fenced") 2>&1) || unsettled "$reason"
-  # Should it have ended this very moment: its word counts.
-  if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
-  answer 76 absent ''
-}
-
-# search FENCE TAG COMMENT: sets job to the number of a job that bears the mark; fails where nobody can say
+# search FENCE TAG ID: sets job to the number of a job that bears the mark; fails where nobody can say
 search() {
   job=''
   timeout -k 5 60 squeue --me --states=all -O "JobID:$US,Name:$US,Comment:$US" >"$1/listing" 2>"$1/listing.err" </dev/null || return
@@ -35,36 +13,3 @@ search() {
   [ -z "$job" ] && command -v sacct >/dev/null || return 0
   job=$(timeout -k 5 30 sacct -X -n -P -S now-3days "--name=$2" -o JobIDRaw 2>/dev/null </dev/null | grep -x '[0-9]*' | tail -n 1)
 }
-
-main() {
-  outset
-  begin
-  reason=$(cd -- "$1" 2>&1) || unsettled "$reason"
-  cd -- "$1" || exit 75
-  fence=attempt.$2
-  if reason=$( (export LC_ALL=C && umask 077 && mkdir "$fence") 2>&1); then give_up "$fence"; fi
-  [ -d "$fence" ] || unsettled "$reason"
-  settled "$fence" "$7" "$8"
-  now=$(date +%s) at=''
-  [ -s "$fence/at" ] || (umask 077 && echo "$now" >"$fence/at") || unsettled 'nothing can be written there'
-  read -r at <"$fence/at"
-  case $at in '' | *[!0-9]*) at=$now && echo "$now" >"$fence/at" ;; esac
-  # Through cat, as in slurm_submit.sh. A listing without room would look like a scheduler that does not answer.
-  reason=$( (export LC_ALL=C && umask 077 && echo | cat >"$fence/listing") 2>&1) || unsettled "$reason"
-  # An sbatch that has ended without an answer may have submitted: a job that is listed is found at once.
-  [ -s "$fence/rc" ] || [ "$((now - at))" -ge "$5" ] || unsettled "sbatch may still be at it, for $((now - at)) s"
-  find_slurm squeue . || unsettled "there is no squeue on $host"
-  search "$fence" "$3" "$4" || unsettled 'the scheduler could not be asked for the job'
-  if [ -n "$job" ]; then
-    (umask 077 && echo "$job" >"$fence/jobid.new") && mv -f "$fence/jobid.new" "$fence/jobid"
-    answer 0 found "$job"
-  fi
-  [ "$((now - at))" -ge "$5" ] || unsettled "the job is not listed; the scheduler may still take it, for $((now - at)) s"
-  searched=''
-  [ ! -s "$fence/searched" ] || read -r searched <"$fence/searched"
-  case $searched in '' | *[!0-9]*) echo "$now" >"$fence/searched" && unsettled 'the job is not listed; it is asked once more' ;; esac
-  [ "$((now - searched))" -ge "$6" ] || unsettled 'the job is not listed; it is asked once more'
-  give_up "$fence"
-}
-
-main "$@" 2>/dev/null </dev/null

@@ -1,60 +1,12 @@
-# shellcheck shell=sh disable=SC2030,SC2031,SC2034,SC2154 # locales are meant to stay in their subshells; variables are shared between the parts of a script
-# Submits a session's job.sh, at most once an attempt however often it is asked.
-#
-# Arguments: FOLDER ATTEMPT. Reply: one record: found, job id; or fenced; or what and why; or said, sbatch's exit status
-# and words. Exit status: 0 found (now or by an earlier call); 1 sbatch said no; 69 there is no sbatch, 73 the folder
-# cannot be used: nothing was submitted; 75 not known; 76 fenced, nothing was submitted and never will be.
-#
-# Whoever makes the folder attempt.N decides (see slurm_find.sh); jobid, rc and err in it tell what sbatch did.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
+# Put after slurm.sh before batch_submit.sh: what sbatch is told. Defines functions, prints nothing.
 
-refused() {
-  record said "$1" "$(head -c 900 "$2" 2>/dev/null)"
-  finish 1
-}
+SUBMITTER=sbatch
 
-told() {
-  if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
-  [ ! -e "$1/fenced" ] || answer 76 fenced ''
-  if [ -s "$1/rc" ]; then refused "$(cat "$1/rc")" "$1/err"; fi
-}
+# call_submitter FENCE
+call_submitter() { timeout -k 5 60 sbatch --parsable "--chdir=$PWD" job.sh; }
 
-# put FILE TEXT: all at once. Through cat, which says why it cannot write: a full disk is an "I/O error" to dash.
-put() { (umask 077 && printf '%s\n' "$2" | cat >"$1.new") && mv -f "$1.new" "$1"; }
+# job_in FILE: the number in what sbatch printed, between a wrapper's greeting and a federation's cluster
+job_in() { sed -n -e 's/^\([0-9][0-9]*\)$/\1/p' -e 's/^\([0-9][0-9]*\);.*$/\1/p' "$1" | tail -n 1; }
 
-main() {
-  outset
-  begin
-  reason=$({ cd -- "$1" && [ -r job.sh ]; } 2>&1) || answer 73 folder "${reason:-there is no job.sh in $1}"
-  cd -- "$1" || exit 75
-  fence=attempt.$2
-  told "$fence"
-  find_slurm sbatch . || missing sbatch
-  if ! reason=$( (export LC_ALL=C && umask 077 && mkdir "$fence") 2>&1); then
-    told "$fence"
-    [ ! -d "$fence" ] || answer 75 unknown "another submission of this attempt is under way"
-    answer 73 folder "$reason"
-  fi
-  # Without room for the job's number there must be no job.
-  if ! reason=$( (export LC_ALL=C && put "$fence/at" "$(date +%s)" && : >"$fence/out" && : >"$fence/err") 2>&1); then
-    # An empty file: it needs no room.
-    (umask 077 && : >"$fence/fenced") && answer 73 folder "$reason"
-    answer 75 unknown "$reason"
-  fi
-  timeout -k 5 60 sbatch --parsable "--chdir=$PWD" job.sh </dev/null >"$fence/out" 2>"$fence/err"
-  rc=$?
-  job=$(sed -n -e 's/^\([0-9][0-9]*\)$/\1/p' -e 's/^\([0-9][0-9]*\);.*$/\1/p' "$fence/out" | tail -n 1)
-  if [ "$rc" -eq 0 ] && [ -n "$job" ]; then
-    put "$fence/jobid" "$job"
-    # Found absent and fenced while we were stopped for minutes: then this job must not be.
-    if [ -e "$fence/fenced" ] && timeout -k 5 60 scancel "$job" 2>/dev/null; then
-      mv -f "$fence/jobid" "$fence/cancelled"
-      answer 76 fenced ''
-    fi
-    answer 0 found "$job"
-  fi
-  [ "$rc" -ne 0 ] || answer 75 unknown "sbatch answered without a job's number: $(head -c 300 "$fence/out")"
-  put "$fence/rc" "$rc"
-  refused "$rc" "$fence/err"
-}
-
-main "$@" 2>/dev/null </dev/null
+take_back() { timeout -k 5 60 scancel "$1"; }

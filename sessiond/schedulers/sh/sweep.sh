@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
-# Put after survivors.sh before cancel.sh, cleanup.sh and slurm_run.sh: ending a session's processes. Defines functions, prints
+# Put after survivors.sh before cancel.sh, cleanup.sh and batch_run.sh: ending a session's processes. Defines functions, prints
 # nothing. Every signal is sent to a pid whose start time was just compared.
 
 # signal NAME [SPARED]

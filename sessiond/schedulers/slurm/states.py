@@ -43,7 +43,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = MappingProxyType(
         **dict.fromkeys(("PREEMPTED", "PR"), Outcome.PREEMPTED),
     }
 )
-"""Jobs that are over. A preempted one may come back: see `sessiond.schedulers.slurm_reply`."""
+"""Jobs that are over. A preempted one may come back: see `sessiond.schedulers.slurm.look`."""
 
 _HOLDS: Final = (
     "jobheld",

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
-# Puts one question to Slurm that changes nothing of ours: what it would say to a job, or for more time.
+# Put after slurm.sh or pbs.sh. Puts one question to the scheduler: what it would say to a job, or for more time.
 #
 # Arguments: FOLDER COMMAND ARGUMENT...; FOLDER: whose setup.sh may be needed to find COMMAND. Input: what it reads.
 # Reply: answer, its output; said, its exit status, its errors. Exit status: 0; 69 there is no COMMAND.
@@ -9,7 +9,7 @@ main() {
   begin
   folder=$1
   shift
-  find_slurm "$1" "$folder" || missing "$1"
+  find_command "$1" "$folder" || missing "$1"
   printf '\036answer\037'
   { err=$(timeout -k 5 60 "$@" 2>&1 >&3); } 3>&1
   rc=$?

@@ -1,17 +1,15 @@
 """What sbatch's exit status and words prove: that a job may exist, that none does just now, or that none ever will.
 
-The patterns are extended regular expressions that grep -E and Python read alike: `sh/slurm_find.sh` uses them too.
 Recorded with Slurm 22.05; the texts are those of its slurm_errno.c, older and newer ones differ in few words.
 """
 
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
 from typing import Final
 
-from sessiond.core.session import Problem
 from sessiond.schedulers import common
+from sessiond.schedulers.batch.words import Lexicon
 
 DOUBT: Final = (
     "imed out|[Tt]imeout|send/recv|Zero Bytes|onnection reset|roken pipe|nexpected message|ommunication failure"
@@ -33,8 +31,7 @@ REFUSED: Final = (
 )
 """sbatch or its controller said no."""
 
-UNSENT: Final = f"{BUSY}|{REFUSED}"
-"""For slurm_find.sh, where DOUBT does not match: no job came of it."""
+_MUNGE: Final = "The authentication service (munge) of the login node is down: its administrators can start it."
 
 _PREFIX: Final = re.compile(r"^(?:Batch job submission failed|allocation failure): ")
 _HINTS: Final = (
@@ -49,36 +46,32 @@ _HINTS: Final = (
 )
 
 
-class Proof(Enum):
-    """What is proved about a submission."""
-
-    NONE = auto()
-    LATER = auto()
-    REFUSED = auto()
-
-
-def proof(rc: int, err: str) -> Proof:
-    """What a failed sbatch proves; ``rc`` 124 and 137 are those of an sbatch that was ended for taking too long."""
-    if rc in {124, 137} or re.search(DOUBT, err):
-        return Proof.NONE
-    if re.search(BUSY, err):
-        return Proof.LATER
-    return Proof.REFUSED if re.search(REFUSED, err) else Proof.NONE
-
-
-def problem(rc: int, err: str) -> Problem:
-    """The scheduler's own words, and what a person can do."""
-    words = in_words(err) or f"exit status {rc}, and no word why"
-    hint = common.room_hint(err)
-    if not hint and proof(rc, err) is Proof.REFUSED:
-        hint = next((hint for pattern, hint in _HINTS if re.search(pattern, err, re.IGNORECASE)), "")
-    elif not hint and "unge" in err:
-        hint = "The authentication service (munge) of the login node is down: its administrators can start it."
-    return Problem(code="submit", message=f"the scheduler says: {words}", hint=hint)
-
-
 def in_words(err: str) -> str:
     """What Slurm's commands printed on stderr, without their prefixes, in one line."""
     lines = [re.sub(r"^(?:[a-z]+: )?(?:error: |fatal: )?", "", line.strip()) for line in err.splitlines()]
     lines = [_PREFIX.sub("", line) for line in lines if not line.startswith("Try ")]
     return common.printable("; ".join(line for line in lines if line))
+
+
+def _when_down(err: str) -> str:
+    return _MUNGE if "unge" in err else ""
+
+
+def hint_for(err: str, *, then: str = ", and it is asked again") -> str:
+    """What to do about a scheduler that does not answer, and what comes ``then``; empty where only waiting helps."""
+    if "munge" in err.lower() or "authentication" in err.lower():
+        return _MUNGE
+    if "Unable to contact" in err or "timed out" in err:
+        return f"The scheduler's controller does not answer just now; sessions go on{then}."
+    return ""
+
+
+LEXICON: Final = Lexicon(
+    doubt=DOUBT,
+    busy=BUSY,
+    refused=REFUSED,
+    hints=_HINTS,
+    in_words=in_words,
+    when_down=_when_down,
+    missing_hint="If it takes a module to have Slurm's commands, put its `module load` into the cluster's setup.",
+)

@@ -1,18 +1,22 @@
-"""What runs on the node: a job's script, run here as Slurm would run it, and the signals Slurm would send."""
+"""What runs on the node: a job's script, run here as its scheduler would run it, and the signals it would send."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from sessiond.core.events import Staged
 from sessiond.core.session import Session
-from sessiond.schedulers.slurm import Slurm
+from sessiond.schedulers.batch.dialect import Batch
+from sessiond.schedulers.pbs.dialect import Pbs
+from sessiond.schedulers.slurm.dialect import Slurm
 from tests.daemon.traces import marked
 
 from .machine import PROLOGUE, Machine, alive, eventually, folder
@@ -21,31 +25,43 @@ KILL = b'echo "killed $SESSIOND_RUN" >>killed\n'
 WAIT = PROLOGUE + "echo $$ >main.pid; (setsid sleep 600 & echo $! >stray.pid); sleep 600 & wait $!\n"
 
 
-class Node:
-    """A machine that runs jobs."""
+class Node(ABC):
+    """A machine that runs jobs of a scheduler's."""
+
+    job: ClassVar[str]
+    """The job's id."""
 
     def __init__(self, machine: Machine) -> None:
         """Nothing runs yet."""
         self.machine = machine
         self.jobs: list[subprocess.Popen[bytes]] = []
 
+    @abstractmethod
+    def dialect(self, kill_script_s: int) -> Batch:
+        """The scheduler's dialect."""
+
+    @abstractmethod
+    def environ(self, session: Session, restarts: int) -> dict[str, str]:
+        """What the scheduler tells a job."""
+
+    @abstractmethod
+    def cwd(self, session: Session) -> Path:
+        """Where the scheduler begins a job."""
+
     def staged(self, script: str, *, walltime_s: int | None = None, kill_script_s: int = 20) -> Session:
         """A session whose files are in place."""
-        made, dialect = self.machine.session(walltime_s=walltime_s), Slurm(kill_script_s=kill_script_s)
+        made, dialect = self.machine.session(walltime_s=walltime_s), self.dialect(kill_script_s)
         bundle = {"session.sh": script.encode(), "kill.sh": KILL}
         assert Staged() == dialect.read_stage(made, self.machine.run(dialect.stage(made, bundle)))
         return made
 
     def begin(self, session: Session, *, restarts: int = 0) -> subprocess.Popen[bytes]:
-        """Slurm starts the job."""
-        environ = {**self.machine.environ, "SLURM_JOB_ID": "4711"}
-        if restarts:
-            environ["SLURM_RESTART_COUNT"] = str(restarts)
+        """The scheduler starts the job."""
         with (folder(session) / "logs.out").open("ab") as log:
             job = subprocess.Popen(
-                [self.machine.bin / "bash" if self.machine.shell == "busybox" else "bash", "job.sh"],
-                cwd=folder(session),
-                env=environ,
+                [self.machine.bin / "bash" if self.machine.shell == "busybox" else "bash", folder(session) / "job.sh"],
+                cwd=self.cwd(session),
+                env={**self.machine.environ, **self.environ(session, restarts)},
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -61,10 +77,48 @@ class Node:
             job.wait()
 
 
-@pytest.fixture
-def node(machine: Machine) -> Iterator[Node]:
+class SlurmNode(Node):
+    """It tells a job how often it was restarted, and begins where it was submitted."""
+
+    job = "4711"
+
+    def dialect(self, kill_script_s: int) -> Batch:
+        """Slurm's."""
+        return Slurm(kill_script_s=kill_script_s)
+
+    def environ(self, session: Session, restarts: int) -> dict[str, str]:
+        """Number and count."""
+        return {"SLURM_JOB_ID": self.job} | ({"SLURM_RESTART_COUNT": str(restarts)} if restarts else {})
+
+    def cwd(self, session: Session) -> Path:
+        """The session's folder."""
+        return folder(session)
+
+
+class PbsNode(Node):
+    """It tells a job its id alone, and begins in the home folder."""
+
+    job = "4711.pbs"
+
+    def dialect(self, kill_script_s: int) -> Batch:
+        """That of PBS."""
+        return Pbs(kill_script_s=kill_script_s)
+
+    def environ(self, session: Session, restarts: int) -> dict[str, str]:
+        """The id, and where it was submitted."""
+        nodes = self.machine.root / "nodes"
+        nodes.write_text("node7.cluster\nnode8.cluster\n")
+        return {"PBS_JOBID": self.job, "PBS_O_WORKDIR": str(folder(session)), "PBS_NODEFILE": str(nodes)}
+
+    def cwd(self, session: Session) -> Path:
+        """Home."""
+        return self.machine.root
+
+
+@pytest.fixture(params=[SlurmNode, PbsNode])
+def node(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Node]:
     """A machine that runs jobs."""
-    made = Node(machine)
+    made: Node = request.param(machine)
     yield made
     made.close()
 
@@ -99,8 +153,12 @@ def test_session_that_ends_by_itself_leaves_nothing(node: Node) -> None:
     session = node.staged(PROLOGUE + "(setsid sleep 600 & echo $! >stray.pid); exit 3\n")
     job = node.begin(session)
     assert 3 == job.wait(timeout=30)
-    assert ("3", "exit", "4711.0") == (record(session)["status"], record(session)["reason"], record(session)["run"])
-    assert "killed 4711.0\n" == text(session, "killed")
+    assert ("3", "exit", f"{node.job}.0") == (
+        record(session)["status"],
+        record(session)["reason"],
+        record(session)["run"],
+    )
+    assert f"killed {node.job}.0\n" == text(session, "killed")
     assert stray_is_gone(session)
 
 
@@ -108,10 +166,11 @@ def test_restarted_job_is_another_run(node: Node) -> None:
     """A requeued job has its number and the count of its restarts, and its kill script runs again."""
     session = node.staged(PROLOGUE)
     node.begin(session).wait(timeout=30)
-    node.begin(session, restarts=2).wait(timeout=30)
-    assert "4711.0\n4711.2\n" == text(session, "runs")
-    assert "4711.2" == record(session)["run"]
-    assert "killed 4711.0\nkilled 4711.2\n" == text(session, "killed")
+    node.begin(session, restarts=1).wait(timeout=30)
+    first, second = f"{node.job}.0", f"{node.job}.1"
+    assert f"{first}\n{second}\n" == text(session, "runs")
+    assert second == record(session)["run"]
+    assert f"killed {first}\nkilled {second}\n" == text(session, "killed")
 
 
 def test_told_to_stop_it_runs_the_kill_script_and_ends_all(node: Node) -> None:
@@ -120,7 +179,7 @@ def test_told_to_stop_it_runs_the_kill_script_and_ends_all(node: Node) -> None:
     (folder(session) / "stop").write_text("1 soft\n")
     job.send_signal(signal.SIGTERM)
     job.wait(timeout=40)
-    assert ("stopped", "killed 4711.0\n") == (record(session)["reason"], text(session, "killed"))
+    assert ("stopped", f"killed {node.job}.0\n") == (record(session)["reason"], text(session, "killed"))
     assert stray_is_gone(session)
 
 
@@ -156,12 +215,12 @@ def test_end_of_the_walltime_is_an_end_in_order(node: Node) -> None:
     session, job = started(node)
     job.send_signal(signal.SIGUSR2)
     job.wait(timeout=40)
-    assert ("walltime", "killed 4711.0\n") == (record(session)["reason"], text(session, "killed"))
+    assert ("walltime", f"killed {node.job}.0\n") == (record(session)["reason"], text(session, "killed"))
     assert stray_is_gone(session)
 
 
 def test_early_warning_takes_no_time_away(node: Node) -> None:
-    """Slurm sends its signal up to a minute early: the session goes on until its own notice."""
+    """Slurm sends its signal up to a minute early: the session goes on until its own notice, of another process."""
     session, job = started(node, walltime_s=3600)
     job.send_signal(signal.SIGUSR2)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -207,7 +266,7 @@ def test_reserved_ports_are_given_back(node: Node) -> None:
 
 
 def test_node_without_the_folder_says_so(node: Node) -> None:
-    """Slurm begins in /tmp where the folder is missing."""
+    """Slurm begins in /tmp where the folder is missing, PBS in the home folder."""
     session = node.staged(PROLOGUE)
     (folder(session) / "session.sh").unlink()
     assert 66 == node.begin(session).wait(timeout=20)

@@ -1,0 +1,1 @@
+"""The dialect of PBS: OpenPBS, PBS Professional and Torque."""
