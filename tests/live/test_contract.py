@@ -236,6 +236,9 @@ def test_stop_now_does_not_wait_for_the_kill_template(it: Bench) -> None:
         start(me, "k", service="hangs")
         me.client.stop("k")
         until(lambda: (it.cluster.home() / "killed").exists(), "the kill template has begun")
+        session = me.client.session("k")
+        assert ("kill", "stopping") == (session["state"], session["phrase"])
+        assert "stop --now k" in session["next"]
         assert 0 == me.ctl("stop", "--now", "k").status
         ended(me, it.cluster, "k", "cancelled", killed=True, limit_s=60)
 
@@ -261,7 +264,8 @@ def test_the_walltime_ends_a_session_in_order(it: Bench) -> None:
         began = time.time()
         told, killed = it.cluster.home() / "told", it.cluster.home() / "killed"
         until(lambda: told.exists() and bool(told.read_text()), "it is told to end", 80)
-        ended(me, it.cluster, "w", "walltime", limit_s=60)
+        session = ended(me, it.cluster, "w", "walltime", limit_s=60)
+        assert "ended at its time limit" == session["phrase"]
         assert began + 10 <= int(killed.read_text()) <= int(told.read_text()) <= began + 60
         assert "walltime" in me.ctl("why", "w").out
 
