@@ -17,7 +17,7 @@ check: $(STAMP)  ## what a commit needs: format, lint, types, layers, quick test
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/shellcheck -x scripts/bootstrap scripts/demo scripts/test .ci/run tests/live/bed/host.sh
-	$(PY) -m pytest -q tests/test_layers.py tests/core tests/config tests/store tests/runtime tests/remote tests/api tests/render tests/cli tests/gateway
+	$(PY) -m pytest -q tests/test_layers.py tests/core tests/config tests/store tests/runtime tests/remote tests/api tests/render tests/forms tests/cli tests/gateway
 
 fix: $(STAMP)  ## format, and what the linter can mend by itself
 	.venv/bin/ruff check --fix .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -24,6 +25,7 @@ from sessiond.api.wire import (
     SshAccess,
     Status,
     Story,
+    Workflow,
 )
 from sessiond.client_http import BODY_LIMIT, Answer, ClientError, NoDaemon, garbled
 
@@ -176,6 +178,21 @@ class Client:
     def services(self) -> list[Service]:
         """What can be started."""
         return _list(self._json("GET", "/services"), Service)
+
+    def workflows(self) -> list[Workflow]:
+        """The forms in front of services."""
+        return _list(self._json("GET", "/workflows"), Workflow)
+
+    def workflow(self, name: str) -> Workflow:
+        """One form, by ``service/form`` or by the form's part of it."""
+        if not name.strip("./"):
+            raise ClientError("not-found", f"no workflow is called {name!r}", "`sessionctl workflows` lists them")
+        return _one(self._json("GET", "/workflows/" + "/".join(map(_segment, name.split("/", 1)))), Workflow)
+
+    def check_workflow(self, file: str, content: bytes) -> Workflow:
+        """What is in a form's file, and everything that is wrong with it."""
+        body = {"file": file, "content": base64.b64encode(content).decode("ascii")}
+        return _one(self._json("POST", "/workflows/check", body), Workflow)
 
     def clusters(self) -> list[Cluster]:
         """Where it can be started."""

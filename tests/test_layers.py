@@ -20,19 +20,26 @@ LANGUAGE = frozenset({"__future__", "collections", "dataclasses", "enum", "funct
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset({"zlib"}),
     "render": frozenset({"sessiond.core", "stdlib"}),
+    "forms": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"}),
     "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"})
     | {f"sessiond.render.{name}" for name in ("directives", "slurm_directives", "pbs_directives")},
-    "config": frozenset({"sessiond.core", "sessiond.paths", "stdlib"}),
+    "config": frozenset({"sessiond.core", "sessiond.forms", "sessiond.paths", "stdlib"}),
     "store": frozenset({"sessiond.core", "sessiond.failpoint", "msgspec", "stdlib"}),
     "remote": frozenset({"sessiond.core", "anyio", "asyncssh", "cryptography", "structlog", "tenacity", "stdlib"}),
     "runtime": frozenset(
-        {"sessiond.core", "sessiond.render", "sessiond.schedulers.dialect", "sessiond.schedulers.watch"}
+        {
+            "sessiond.core",
+            "sessiond.forms",
+            "sessiond.render",
+            "sessiond.schedulers.dialect",
+            "sessiond.schedulers.watch",
+        }
         | {"sessiond.config.catalogue"}
         | {"sessiond.remote.transport", "sessiond.remote.retry", "sessiond.failpoint", "anyio", "structlog", "stdlib"}
         | {"sessiond.schedulers.check"}
     ),
     "api": frozenset(
-        {f"sessiond.{part}" for part in ("core", "render", "config", "store", "schedulers.dialect")}
+        {f"sessiond.{part}" for part in ("core", "forms", "render", "config", "store", "schedulers.dialect")}
         | {"sessiond.remote.transport", "sessiond.runtime", "sessiond.paths", "sessiond.__version__"}
         | {"anyio", "structlog", "msgspec", "aiohttp", "multidict", "yarl", "stdlib"}
     ),
@@ -56,7 +63,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "__init__": frozenset(),
     "__main__": frozenset({"sessiond.daemon"}),
 }
-PURE = frozenset({"core", "render", "schedulers"})
+PURE = frozenset({"core", "forms", "render", "schedulers"})
 IMPURE = frozenset({"asyncio", "time", "random", "os", "logging", "structlog", "sqlite3", "socket", "subprocess"})
 UNSTRUCTURED = frozenset({"asyncio", "asyncssh"})
 CATCHES_ALL = frozenset({"runtime/guard.py", "api/app.py", "daemon.py"})

@@ -18,6 +18,7 @@ from sessiond.api.reach import ReachRoutes
 from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import peer_uid
 from sessiond.api.status import StatusRoutes
+from sessiond.api.workflows import WorkflowRoutes
 from sessiond.core.errors import SessiondError, printable
 
 log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes)
         ReachRoutes(sessions.desk),
         CheckRoutes(sessions.desk),
         ClusterRoutes(sessions.desk),
+        WorkflowRoutes(sessions.desk),
     ):
         routes.add_to(app.router)
     return app

@@ -242,6 +242,58 @@ class Service(TypedDict):
     problems: list[str]
 
 
+class WorkflowOption(TypedDict):
+    """One choice of a form's parameter; ``when`` says in words when it is offered, empty for always."""
+
+    value: str
+    label: str
+    when: str
+
+
+class WorkflowParam(TypedDict):
+    """One parameter of a form. ``name`` is ``section.param``, ``variable`` what templates see.
+
+    ``type`` is one of text, textarea, hidden, select, boolean, integer, resource, dropdown; ``when`` says in words when
+    it is asked for, empty for always. ``default`` is as the form's author wrote it, empty for a secret.
+    """
+
+    name: str
+    variable: str
+    section: str
+    label: str
+    help: str
+    type: str
+    default: str
+    options: list[WorkflowOption]
+    min: int | None
+    max: int | None
+    multiple: bool
+    required: bool
+    secret: bool
+    when: str
+
+
+class Workflow(TypedDict):
+    """A form in front of a service. One with ``problems`` cannot be started; each of them, and of ``warnings``, is a
+    line that begins with file and line. ``name`` is empty for a file that is in no service's folder."""
+
+    name: str
+    title: str
+    description: str
+    service: str
+    file: str
+    params: list[WorkflowParam]
+    problems: list[str]
+    warnings: list[str]
+
+
+class CheckWorkflow(TypedDict):
+    """The body of ``POST /v1/workflows/check``: a form's file in base 64, and what to call it in messages."""
+
+    file: str
+    content: str
+
+
 class ClusterLink(TypedDict):
     """The connection to a cluster, with everything that is known about it.
 

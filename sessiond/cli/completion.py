@@ -18,7 +18,7 @@ _HOW: Final = {
 @click.command(epilog=" · ".join(_HOW.values()))
 @click.argument("shell", type=click.Choice(tuple(_HOW)))
 def command(shell: str) -> int:
-    """Print the completion script for SHELL; it completes verbs, options, sessions, services and clusters."""
+    """Print the completion script for SHELL; it completes verbs, options, and names of all kinds."""
     from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
     from sessiond.cli.main import root

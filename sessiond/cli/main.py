@@ -40,6 +40,8 @@ VERBS: Final[dict[str, str]] = {
     "proxy": "Carry stdin and stdout to a port of a session's node.",
     "ssh-config": "Print a configuration with which ssh, scp and editors reach sessions.",
     "services": "List what can be started.",
+    "workflows": "List the forms in front of services.",
+    "workflow": "Show a form, or everything that is wrong with its file.",
     "clusters": "List where sessions can run, and the links there.",
     "login": "Answer what a cluster asks, and connect to it.",
     "logout": "Drop the link to a cluster.",

@@ -59,6 +59,29 @@ def complete_services(context: click.Context, parameter: click.Parameter, incomp
     ]
 
 
+def complete_workflows(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of forms; files are the shell's own to complete."""
+    from click.shell_completion import CompletionItem
+
+    from sessiond.cli.launch import connect
+    from sessiond.cli.output import safe
+    from sessiond.client import ClientError
+
+    try:
+        found = connect(start=False, timeout_s=2).workflows()
+    except ClientError:
+        return []
+    return [CompletionItem(one["name"], help=safe(one["title"])) for one in found if _offers(one["name"], incomplete)]
+
+
+def complete_what_starts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Services, then forms."""
+    return [
+        *complete_services(context, parameter, incomplete),
+        *complete_workflows(context, parameter, incomplete),
+    ]
+
+
 def complete_clusters(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names of the places where sessions can run."""
     from click.shell_completion import CompletionItem

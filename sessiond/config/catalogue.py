@@ -14,7 +14,8 @@ from sessiond.config.manifest import Manifest, parse_manifest
 from sessiond.config.params import Param
 from sessiond.config.reader import nearest, read_text
 from sessiond.config.values import is_name
-from sessiond.core.errors import ConfigError, NotFound, Refused
+from sessiond.config.workflows import FOLDER, WorkflowFile, skipped, workflow_files
+from sessiond.core.errors import ConfigError, Conflict, NotFound, Refused
 from sessiond.core.spec import Prefix, Probe, ServiceFile, ServiceSpec
 
 FILES_LIMIT = 1000
@@ -27,7 +28,7 @@ MANIFEST = "service.toml"
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NEVER = frozenset({".git", "__pycache__"})
-_FOR_PEOPLE = ("README", "thumbnail")
+_FOR_PEOPLE = ("README", "thumbnail", FOLDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +73,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """What was found. ``problems``: folders of services that could not be read."""
+    """What was found. ``problems``: folders of services that could not be read.
+
+    ``workflows`` are the forms' files by name; a form is read when it is wanted.
+    """
 
     services: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    workflows: Mapping[str, WorkflowFile] = field(default_factory=lambda: MappingProxyType({}))
     problems: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, dirs: Sequence[Path]) -> Catalogue:
         """Read folders of services, a later one over an earlier one; a folder that does not exist is empty.
 
-        Names that begin with ``_`` or ``.`` are no services. Never raises: what is wrong with a folder is in its entry.
+        Names that begin with ``_`` or ``.`` are no services. A folder of a known service's name that holds forms and no
+        service adds them to that service. Never raises: what is wrong with a folder is in its entry.
         """
         found: dict[str, Entry] = {}
+        forms: dict[str, dict[str, WorkflowFile]] = {}
         problems: list[str] = []
         for parent in dirs:
             try:
@@ -93,15 +100,48 @@ class Catalogue:
             except OSError as error:
                 problems.append(f"{parent} cannot be read: {error.strerror or error}")
                 continue
-            found |= {folder.name: _entry(folder) for folder in folders}
-        return cls(services=MappingProxyType(dict(sorted(found.items()))), problems=tuple(problems))
+            for folder in folders:
+                if not (folder.name in found and _is_of_forms_only(folder)):
+                    found[folder.name] = _entry(folder)
+                    forms[folder.name] = {}
+                # What lies in workflows/ goes before what lies beside the scripts.
+                forms[folder.name] |= {file.name: file for file in reversed([*workflow_files(folder)])}
+                problems.extend(skipped(folder))
+        workflows = {name: file for files in forms.values() for name, file in files.items()}
+        return cls(
+            services=MappingProxyType(dict(sorted(found.items()))),
+            workflows=MappingProxyType(dict(sorted(workflows.items()))),
+            problems=tuple(problems),
+        )
+
+    def workflow(self, name: str) -> WorkflowFile:
+        """The form called ``name``: ``service/form``, or the form's part of it where only one form has that.
+
+        Raises NotFound, Conflict.
+        """
+        found = self.workflows.get(name)
+        alike = [file for file in self.workflows.values() if name == file.stem]
+        if found is not None or len(alike) == 1:
+            return found or alike[0]
+        if alike:
+            names = ", ".join(file.name for file in alike[:8])
+            raise Conflict(f"{len(alike)} workflows are called {_short(name)}", hint=f"Say which: {names}.")
+        near = nearest(name, (*self.workflows, *(file.stem for file in self.workflows.values())))
+        raise NotFound(
+            f"there is no workflow {_short(name)}",
+            hint=f"Did you mean {near}?" if near else "`sessionctl workflows` lists them.",
+        )
+
+    def is_workflow(self, name: str) -> bool:
+        """Whether ``name`` means a form, and not a service."""
+        return name not in self.services and any(name in (file.name, file.stem) for file in self.workflows.values())
 
     def entry(self, name: str) -> Entry:
         """The service ``name``; raises NotFound with the nearest names as hint."""
         found = self.services.get(name)
         if found is None:
             known = tuple(self.services)
-            near = nearest(name, known)
+            near = nearest(name, (*known, *self.workflows, *(file.stem for file in self.workflows.values())))
             listed = f"Services: {', '.join(known)}." if known else "No service was found; see `sessionctl services`."
             raise NotFound(
                 f"there is no service {_short(name)}", hint=f"Did you mean {near}? {listed}" if near else listed
@@ -144,6 +184,10 @@ def resolve(
         name: value for name, value in defaults.items() if name not in spelled and (known is None or name in known)
     }
     return _params.resolve(entry.name, known, fitting | dict(given))
+
+
+def _is_of_forms_only(folder: Path) -> bool:
+    return (folder / FOLDER).is_dir() and not any((folder / name).exists() for name in (START, MANIFEST))
 
 
 def _entry(folder: Path) -> Entry:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from sessiond.config.reader import nearest, shown
 from sessiond.config.values import is_identifier
 from sessiond.core.errors import SpecError
+from sessiond.forms.model import is_secret
 
 VALUE_LIMIT = 64 * 1024
 """The longest value in characters: Linux refuses one environment string of more than 128 KiB (execve(2))."""
@@ -18,7 +19,6 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _BOOLEANS = {"true": "true", "yes": "true", "on": "true", "1": "true"} | dict.fromkeys(
     ("false", "no", "off", "0"), "false"
 )
-_SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key", re.IGNORECASE)
 
 
 class ParamType(StrEnum):
@@ -115,7 +115,7 @@ def resolve(
 
 
 def _undeclared(name: str) -> Param:
-    return Param(name=name, secret=_SECRET_NAME.search(name) is not None)
+    return Param(name=name, secret=is_secret(name))
 
 
 def _value(param: Param, given: Mapping[str, str], problems: list[str]) -> str:

@@ -39,6 +39,16 @@ def check_name(name: str) -> None:
         raise SpecError(f"{name} is set by sessiond itself", hint="choose another name")
 
 
+def is_reserved(name: str) -> bool:
+    """Whether no form may have a variable of this name: it steers the shell, the system or sessiond."""
+    return _OF_THE_SHELL.fullmatch(name) is not None
+
+
+def is_ours(name: str) -> bool:
+    """Whether sessiond gives this variable its value, whatever a form says."""
+    return _OF_THE_SESSION.fullmatch(name) is not None
+
+
 def variables(session: Session) -> dict[str, str]:
     """Everything a service's scripts see of a session but its secrets: the form's values, then our own, which win."""
     spec = session.spec

@@ -6,6 +6,7 @@ it listens on SESSIOND_SOCKET and adds its pid to the file named by CANNED_PIDS,
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socketserver
@@ -29,6 +30,7 @@ from tests.cli.canned_data import (
     session,
     status,
     story,
+    workflows,
 )
 
 
@@ -183,6 +185,8 @@ class Handler(BaseHTTPRequestHandler):
             self.events(query)
         elif parts[0] == "sessions":
             self.one(method, parts, query, body)
+        elif parts[0] == "workflows":
+            self.forms(parts, body)
         elif parts[0] == "clusters" and parts[2:]:
             self.link_of(parts, body)
         else:
@@ -196,6 +200,21 @@ class Handler(BaseHTTPRequestHandler):
             ("POST", "reload"): {"changed": ["idle.after is 4h now"], "restart": ["daemon.gateway"]},
         }
         self.answer(answers[method, parts[0]])
+
+    def forms(self, parts: list[str], body: Any) -> None:
+        if parts[1:] == ["check"]:
+            bad = [f"{body['file']}:3: it is not well-formed XML{ESCAPES}"]
+            fine = base64.b64decode(body["content"]) == b"<fine/>"
+            warned = [f"{body['file']}:1: this is odd"]
+            one = workflows()[0] | {"name": "", "file": body["file"], "problems": [] if fine else bad}
+            self.answer(one | {"warnings": warned})
+            return
+        found = {one["name"]: one for one in workflows()}
+        name = "/".join(parts[1:])
+        if name and name not in found:
+            self.refuse("not-found", f"There is no workflow {name}.", "`sessionctl workflows` lists them.", 404)
+        else:
+            self.answer(found[name] if name else list(found.values()))
 
     def one(self, method: str, parts: list[str], query: dict[str, str], body: Any) -> None:
         canned = self.server.canned

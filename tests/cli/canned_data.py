@@ -282,3 +282,62 @@ def status() -> dict[str, Any]:
         "config": "/config.toml",
         "warnings": ["The disk is nearly full."],
     }
+
+
+def _field(name: str, **facts: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "name": name,
+        "variable": name.replace(".", "_").removeprefix("pwrl_host_"),
+        "section": "Service",
+        "label": "",
+        "help": "",
+        "type": "text",
+        "default": "",
+        "options": [],
+        "min": None,
+        "max": None,
+        "multiple": False,
+        "required": False,
+        "secret": False,
+        "when": "",
+    }
+    return usual | facts
+
+
+def workflows() -> list[dict[str, Any]]:
+    """A form with one field of each kind, and one that cannot be used."""
+    host = {"section": "Where it runs", "when": "pwrl_host.jobschedulertype is SLURM"}
+    some = [{"value": "light", "label": "Light", "when": ""}, {"value": "dark", "label": "Dark", "when": "it is night"}]
+    return [
+        {
+            "name": "jupyterlab-host/general",
+            "title": "Notebooks",
+            "description": "",
+            "service": "jupyterlab-host",
+            "file": "/services/jupyterlab-host/workflows/general.xml",
+            "params": [
+                _field("service.name", type="hidden", default="jupyterlab-host"),
+                _field("service.dir", label="Folder", help="where it begins", default="~"),
+                _field("service.theme", type="select", label=f"Theme{ESCAPES}", default="light", options=some),
+                _field("service.extras", type="select", multiple=True, options=some[:1]),
+                _field("service.password", label="Password", secret=True),
+                _field("service.token", type="hidden", secret=True),
+                _field("service.conda", type="boolean", label="Use conda", default="false"),
+                _field("pwrl_host.resource", type="resource", section="Where it runs"),
+                _field("pwrl_host.cpus", type="integer", label="Processors", min=1, max=10, required=True, **host),
+                _field("pwrl_host.mem", type="hidden", default="8G", **host),
+            ],
+            "problems": [],
+            "warnings": [],
+        },
+        {
+            "name": "webshell/broken",
+            "title": "broken",
+            "description": "",
+            "service": "webshell",
+            "file": "/services/webshell/workflows/broken.xml",
+            "params": [],
+            "problems": ["webshell/broken.xml:7: it is not well-formed XML: mismatched tag"],
+            "warnings": [],
+        },
+    ]
