@@ -101,7 +101,8 @@ class Session(TypedDict):
 class StartRequest(TypedDict, total=False):
     """The body of ``POST /v1/sessions`` and ``POST /v1/plan``; only ``service`` is required.
 
-    ``set`` holds KEY -> VALUE as typed; ``time`` is HH:MM:SS (or MM:SS, or minutes).
+    ``service`` may be a workflow's name. ``set`` holds KEY -> VALUE as typed; ``time`` is HH:MM:SS (or MM:SS, or
+    minutes).
     """
 
     service: str

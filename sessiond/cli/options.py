@@ -61,6 +61,10 @@ def complete_services(context: click.Context, parameter: click.Parameter, incomp
 
 def complete_workflows(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names of forms; files are the shell's own to complete."""
+    return _workflows(incomplete, usable=False)
+
+
+def _workflows(incomplete: str, *, usable: bool) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
     from sessiond.cli.launch import connect
@@ -71,15 +75,16 @@ def complete_workflows(context: click.Context, parameter: click.Parameter, incom
         found = connect(start=False, timeout_s=2).workflows()
     except ClientError:
         return []
-    return [CompletionItem(one["name"], help=safe(one["title"])) for one in found if _offers(one["name"], incomplete)]
+    return [
+        CompletionItem(one["name"], help=safe(one["title"]))
+        for one in found
+        if not (usable and one["problems"]) and _offers(one["name"], incomplete)
+    ]
 
 
 def complete_what_starts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Services, then forms."""
-    return [
-        *complete_services(context, parameter, incomplete),
-        *complete_workflows(context, parameter, incomplete),
-    ]
+    """Services, then forms, those that can be started."""
+    return [*complete_services(context, parameter, incomplete), *_workflows(incomplete, usable=True)]
 
 
 def complete_clusters(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import complete_clusters, complete_services, json_option
+from sessiond.cli.options import complete_clusters, complete_what_starts, json_option
 from sessiond.cli.output import paint, safe, say, say_json
 from sessiond.client import Client, ClientError
 
@@ -29,7 +29,7 @@ def request_options(function: F) -> F:
     """The arguments that say what to start."""
     for decorate in reversed(
         (
-            click.argument("service", shell_complete=complete_services),
+            click.argument("service", metavar="SERVICE_OR_WORKFLOW", shell_complete=complete_what_starts),
             click.option(
                 "--on", "cluster", metavar="CLUSTER", shell_complete=complete_clusters, help="Where to run it."
             ),
@@ -39,7 +39,9 @@ def request_options(function: F) -> F:
                 help="How to run it there.",
             ),
             click.option("--name", metavar="NAME", help="What to call the session."),
-            click.option("--set", "values", metavar="KEY=VALUE", multiple=True, help="A value for the service."),
+            click.option(
+                "--set", "values", metavar="KEY=VALUE", multiple=True, help="A value for the service or the form."
+            ),
             click.option("--time", "walltime", metavar="HH:MM:SS", help="The walltime to ask for."),
             click.option(
                 "--directive", "directives", metavar="TEXT", multiple=True, help="A line for the scheduler, as it is."
@@ -89,7 +91,7 @@ def _pair(text: str) -> tuple[str, str]:
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser as soon as it runs.")
 @json_option
 def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> int:
-    """Start a session of SERVICE and follow it until it runs; print its URL."""
+    """Start a session of a service, through one of its forms or without, and follow it until it runs; print its URL."""
     wanted = request(**arguments)
     client = connect()
     session = client.start(wanted)

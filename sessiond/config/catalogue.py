@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from sessiond.config import params as _params
 from sessiond.config.manifest import Manifest, parse_manifest
-from sessiond.config.params import Param
+from sessiond.config.params import Param, ParamType
 from sessiond.config.reader import nearest, read_text
 from sessiond.config.values import is_name
 from sessiond.config.workflows import FOLDER, WorkflowFile, skipped, workflow_files
-from sessiond.core.errors import ConfigError, Conflict, NotFound, Refused
+from sessiond.core.errors import ConfigError, Conflict, NotFound, Refused, SpecError
 from sessiond.core.spec import Prefix, Probe, ServiceFile, ServiceSpec
 
 FILES_LIMIT = 1000
@@ -184,6 +184,24 @@ def resolve(
         name: value for name, value in defaults.items() if name not in spelled and (known is None or name in known)
     }
     return _params.resolve(entry.name, known, fitting | dict(given))
+
+
+def left_out(entry: Entry, given: Collection[str]) -> tuple[dict[str, str], frozenset[str]]:
+    """Of the parameters that a service declares, those that are not ``given``, with their defaults; and which of all
+    are secret.
+
+    Raises SpecError for those that are required and have none.
+    """
+    missing = [param for param in entry.params if param.name not in given]
+    lacking = [f"{param.name} is missing: {entry.name} needs it" for param in missing if _lacks(param)]
+    if lacking:
+        raise SpecError("\n".join(lacking), hint="The form should ask for it.")
+    usual = {param.name: param.default or ("false" if param.type is ParamType.BOOLEAN else "") for param in missing}
+    return usual, frozenset(param.name for param in entry.params if param.secret)
+
+
+def _lacks(param: Param) -> bool:
+    return param.required and not param.default
 
 
 def _is_of_forms_only(folder: Path) -> bool:

@@ -101,6 +101,7 @@ class LaunchSpec:
 
     ``params`` are the variables a template sees, names already flattened, values data (never shell code).
     ``secrets`` are like them, but live in a 0600 file and appear in no log, record or listing.
+    ``authored`` names those of both that a form's author wrote: text that means what it means between double quotes.
     ``urlend`` is where in the service the browser lands, as its url.sh said it; it may carry a secret.
     ``jobdir`` is the session's folder on the execution host and ``setup`` lines put before every script there.
     ``listen`` is where the service should listen.
@@ -117,4 +118,5 @@ class LaunchSpec:
     resources: Resources = field(default_factory=Resources)
     setup: str = ""
     listen: Listen = Listen.LOOPBACK
+    authored: tuple[str, ...] = ()
     urlend: str = field(default="", repr=False)

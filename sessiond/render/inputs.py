@@ -9,7 +9,7 @@ from posixpath import dirname
 from sessiond.core.errors import SpecError
 from sessiond.core.session import Session
 from sessiond.core.spec import Mode
-from sessiond.render.quote import path, word
+from sessiond.render.quote import double, path, word
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -52,7 +52,8 @@ def is_ours(name: str) -> bool:
 def variables(session: Session) -> dict[str, str]:
     """Everything a service's scripts see of a session but its secrets: the form's values, then our own, which win."""
     spec = session.spec
-    number = f"{session.number:05d}"
+    number = job_number(session.number)
+    workflow = spec.workflow.rpartition("/")[2]
     own = {
         "resource_id": spec.cluster,
         "resource_name": spec.cluster,
@@ -69,8 +70,8 @@ def variables(session: Session) -> dict[str, str]:
         "nports": "1",
         "jobschedulertype": _SCHEDULER[spec.mode],
         "job_number": number,
-        "workflow_name": spec.workflow,
-        "job_name": f"{spec.workflow}-{number}",
+        "workflow_name": workflow,
+        "job_name": f"{workflow}-{number}",
         "pw_job_dir": spec.jobdir,
         "PW_JOB_PATH": spec.jobdir,
         "USER_CONTAINER_HOST": "usercontainer",
@@ -80,17 +81,24 @@ def variables(session: Session) -> dict[str, str]:
         "service_name": spec.service.name,
         "sessiond_base": f"/me/{session.open_port}",
     }
-    return {**spec.params, **own}
+    # What an author wrote may name what stands before it.
+    last = {name: text for name, text in spec.params.items() if name in spec.authored and name not in own}
+    return {**{name: text for name, text in spec.params.items() if name not in last}, **own, **last}
+
+
+def job_number(number: int) -> str:
+    """A session's number as scripts see it."""
+    return f"{number:05d}"
 
 
 def inputs_sh(session: Session) -> bytes:
     """The file that exports `variables`. Raises SpecError for a name or value no shell variable can have."""
-    return _exports(variables(session), paths=_PATHS)
+    return _exports(variables(session), paths=_PATHS, authored=frozenset(session.spec.authored) - _PATHS)
 
 
 def secrets_sh(session: Session) -> bytes:
     """The file that exports the session's secrets; it must be readable by its owner only. Raises like `inputs_sh`."""
-    return _exports(session.spec.secrets)
+    return _exports(session.spec.secrets, authored=frozenset(session.spec.authored))
 
 
 # Services write their kill scripts for a compute node reached by ssh wherever this is neither CONTROLLER nor unset,
@@ -102,12 +110,13 @@ _PATHS = frozenset({"resource_workdir", "resource_jobdir", "pw_job_dir", "PW_JOB
 """Ours, and paths on the execution host: they may begin with its home folder."""
 
 
-def _exports(values: Mapping[str, str], paths: frozenset[str] = frozenset()) -> bytes:
+def _exports(
+    values: Mapping[str, str], *, paths: frozenset[str] = frozenset(), authored: frozenset[str] = frozenset()
+) -> bytes:
     for name in values:
         _check_shell(name)
-    return "".join(
-        f"export {name}={(path if name in paths else word)(value)}\n" for name, value in values.items()
-    ).encode()
+    words = {name: double if name in authored else path if name in paths else word for name in values}
+    return "".join(f"export {name}={words[name](value)}\n" for name, value in values.items()).encode()
 
 
 def _check_shell(name: str) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from sessiond.config.catalogue import Catalogue, resolve
+from sessiond.config.catalogue import Catalogue, left_out, resolve
 from sessiond.core.errors import Conflict, NotFound, Refused, SpecError, printable
 from sessiond.core.ids import ClusterName, SessionId, session_id
 from sessiond.core.session import Session, State
-from sessiond.core.spec import LaunchSpec, Listen, Mode, ServiceSpec
-from sessiond.render.inputs import check_name
+from sessiond.core.spec import LaunchSpec, Listen, Mode, Resources, ServiceSpec
+from sessiond.forms.flatten import Where
+from sessiond.render.inputs import check_name, job_number
 from sessiond.runtime.resources import NAMES, QUEUE, resources
+from sessiond.runtime.workflow import Site, Wanted, filled
 
 LOCAL = ClusterName("local")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -22,7 +24,10 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person asked for, as they typed it."""
+    """What a person asked for, as they typed it; ``service`` may be a workflow.
+
+    ``remembered`` are values that stand behind ``settings`` and before a cluster's defaults.
+    """
 
     service: str
     cluster: str = "local"
@@ -31,6 +36,7 @@ class Request:
     settings: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
     directives: tuple[str, ...] = ()
+    remembered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,20 +118,63 @@ def name_for(request: Request, taken: Collection[str]) -> str:
     return next(name for name in numbered if name not in taken)
 
 
-def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: SessionId) -> LaunchSpec:
-    """Resolve a request. Raises NotFound, SpecError (all problems of the values at once), Refused."""
-    mode = mode_of(request, place)
-    service: ServiceSpec = catalogue.spec(request.service)
-    for key in request.settings:
-        check_name(key.replace(".", "_"))
+def launch_spec(
+    request: Request,
+    catalogue: Catalogue,
+    place: Place,
+    new_id: SessionId,
+    *,
+    number: int = 0,
+    workspace_user: str = "",
+) -> LaunchSpec:
+    """Resolve a request. Raises NotFound, Conflict, SpecError (all problems of the values at once), Refused."""
     if re.search(r"\s", place.workdir):
         raise Refused(
             f'the folder for sessions has a blank in its name: "{printable(place.workdir)}"',
             hint=f"service scripts cannot cope with that; set workdir of [clusters.{place.name}] in config.toml",
         )
+    if catalogue.is_workflow(request.service):
+        found = _of_workflow(request, catalogue, place, number, workspace_user or place.user)
+    else:
+        found = _of_service(request, catalogue, place)
+    return LaunchSpec(
+        service=found.service,
+        workflow=found.workflow,
+        cluster=place.name,
+        mode=found.mode,
+        user=place.user,
+        jobdir=str(PurePosixPath(place.workdir) / "sessiond" / new_id),
+        params=found.params,
+        secrets={"service_token": secrets.token_urlsafe(24), **found.secrets},
+        resources=found.resources,
+        setup=place.setup,
+        listen=place.listen.get(found.mode, Listen.LOOPBACK),
+        authored=found.authored,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resolved:
+    """What a request comes to, wherever its values are from."""
+
+    service: ServiceSpec
+    workflow: str
+    mode: Mode
+    params: Mapping[str, str]
+    secrets: Mapping[str, str]
+    resources: Resources
+    authored: tuple[str, ...] = ()
+
+
+def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolved:
+    mode = mode_of(request, place)
+    service: ServiceSpec = catalogue.spec(request.service)
+    for key in request.settings:
+        check_name(key.replace(".", "_"))
     entry = catalogue.entry(request.service)
     own = {param.name for param in entry.params}
-    usual = {n: v for n, v in place.defaults.items() if n not in QUEUE or not QUEUE & request.settings.keys()}
+    behind = _behind(place.defaults, request.remembered)
+    usual = {n: v for n, v in behind.items() if n not in QUEUE or not QUEUE & request.settings.keys()}
     wishes = {n: v for n, v in {**usual, **request.settings}.items() if n in NAMES and n not in own}
     if mode not in SCHEDULED:
         asked = sorted(wishes.keys() & request.settings.keys())
@@ -136,21 +185,66 @@ def launch_spec(request: Request, catalogue: Catalogue, place: Place, new_id: Se
             )
         wishes = {}
     settings = {name: value for name, value in request.settings.items() if name not in wishes}
-    defaults = {name: value for name, value in place.defaults.items() if name in own or name not in NAMES}
+    defaults = {name: value for name, value in behind.items() if name in own or name not in NAMES}
     params, hidden = resolve(entry, settings, defaults)
-    return LaunchSpec(
+    return _Resolved(
         service=service,
         workflow=request.service,
-        cluster=place.name,
         mode=mode,
-        user=place.user,
-        jobdir=str(PurePosixPath(place.workdir) / "sessiond" / new_id),
         params=params,
-        secrets={"service_token": secrets.token_urlsafe(24), **hidden},
+        secrets=hidden,
         resources=resources(wishes, time=request.time, directives=request.directives),
-        setup=place.setup,
-        listen=place.listen.get(mode, Listen.LOOPBACK),
     )
+
+
+def _of_workflow(request: Request, catalogue: Catalogue, place: Place, number: int, workspace_user: str) -> _Resolved:
+    file = catalogue.workflow(request.service)
+    form = file.read()
+    found = filled(
+        form,
+        Wanted(
+            name=file.name,
+            mode=mode_of(replace(request, directives=()), place).value if request.mode else "",
+            settings=request.settings,
+            remembered=request.remembered,
+            time=request.time,
+            directives=request.directives,
+        ),
+        Site(
+            cluster=place.name,
+            modes=place.modes,
+            defaults=place.defaults,
+            where=Where(
+                user=place.user, workspace_user=workspace_user, workdir=place.workdir, number=job_number(number)
+            ),
+        ),
+    )
+    mode_of(replace(request, mode=found.mode.value), place)  # a directive that nobody would read
+    name = found.service or file.folder
+    if name not in catalogue.services:
+        raise Refused(
+            f"the workflow {file.name} is for the service {printable(name)}, which is not there",
+            hint="`sessionctl services` lists what is.",
+            code="bad-service",
+        )
+    service = catalogue.spec(name)
+    usual, secret = left_out(catalogue.entry(name), {*found.params, *found.secrets})
+    every = {**usual, **found.params, **found.secrets}
+    apart = secret | found.secrets.keys()
+    return _Resolved(
+        service=service,
+        workflow=file.name,
+        mode=found.mode,
+        params={name: text for name, text in every.items() if name not in apart},
+        secrets={name: text for name, text in every.items() if name in apart},
+        resources=found.resources,
+        authored=found.authored,
+    )
+
+
+def _behind(defaults: Mapping[str, str], remembered: Mapping[str, str]) -> dict[str, str]:
+    """What stands behind a person's own settings: a remembered queue takes a default partition's place."""
+    return {n: v for n, v in defaults.items() if n not in QUEUE or not QUEUE & remembered.keys()} | dict(remembered)
 
 
 def new_session(
@@ -169,7 +263,14 @@ def new_session(
         id=new_id,
         name=name_for(request, taken),
         number=number,
-        spec=launch_spec(request, catalogue, place_of(request, places), new_id),
+        spec=launch_spec(
+            request,
+            catalogue,
+            place_of(request, places),
+            new_id,
+            number=number,
+            workspace_user=places[LOCAL].user if LOCAL in places else "",
+        ),
         open_port=open_port,
         created=now,
         state=State.RENDER,

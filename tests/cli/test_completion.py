@@ -40,7 +40,8 @@ def test_sessions(ctl: Ctl, canned: Canned) -> None:
 
 def test_services_and_clusters(ctl: Ctl, canned: Canned) -> None:
     """Services that can be started, the places, and the choices of an option."""
-    assert complete(ctl, "bash", "sessionctl start ") == ["plain,jupyterlab-host"]
+    startable = ["plain,jupyterlab-host", "plain,jupyterlab-host/general"]
+    assert complete(ctl, "bash", "sessionctl start ") == startable
     places = [f"plain,{one['name']}" for one in CLUSTERS]
     assert complete(ctl, "bash", "sessionctl start --on ") == places
     assert complete(ctl, "bash", "sessionctl doctor ") == places

@@ -41,7 +41,7 @@ def test_not_found(ctl: Ctl, canned: Canned) -> None:
     [
         (("lss",), "there is no command 'lss'; did you mean 'ls'?"),
         (("ls", "--jsn"), "Did you mean '--json'?"),
-        (("start",), "missing argument 'SERVICE'"),
+        (("start",), "missing argument 'SERVICE_OR_WORKFLOW'"),
         (("start", "quick", "--set", "theme"), "--set takes KEY=VALUE, not 'theme'"),
         (("start", "quick", "--mode", "lsf"), "'lsf' is not one of"),
         (("wait", "jl", "--timeout", "soon"), "'soon' is not a duration"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sessiond.client import Client, NoDaemon
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks
 
 _SERVER = """\
 import http.server, sys
@@ -113,6 +113,9 @@ def _service(services: Path) -> None:
         f'exec {sys.executable} -I "$resource_jobdir/service/server.py" "$servicePort"\n'
     )
     (stand_in / "url.sh").write_text("export URLEND='lab\"'\n")
+    (stand_in / "workflows").mkdir()
+    (form,) = blocks(ROOT / "docs" / "workflows.md", "xml")
+    (stand_in / "workflows" / "team.xml").write_text(form)
 
 
 def _end(client: Client) -> None:

@@ -27,7 +27,7 @@ def test_the_commands_of_a_page_work_in_their_order_and_print_what_it_shows(page
 
 def test_there_is_something_to_type() -> None:
     """The pages whose commands must be tried have some: a fence of another kind would hide them from the test."""
-    wanted = {"README.md", "docs/api.md", "docs/troubleshooting.md"}
+    wanted = {"README.md", "docs/api.md", "docs/troubleshooting.md", "docs/workflows.md"}
     assert wanted == wanted & {title(page) for page in WITH_COMMANDS}
 
 

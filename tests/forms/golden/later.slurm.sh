@@ -1,0 +1,12 @@
+export _sch__dd_partition_e_=''
+export _sch__dd_account_e_=''
+export scheduler_directives_slurm='--qos=normal'
+export p1='cloud'
+export service_conda_install='false'
+export service_copy='small'
+export service_size='small'
+export service_colours=''
+export service_inner_depth='2'
+export service_theme='plain'
+export service_home="$HOME"
+# --qos=normal

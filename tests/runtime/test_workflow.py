@@ -1,0 +1,208 @@
+"""From a request for a workflow to a session: the mode, what is asked of the scheduler, the service, the variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sessiond.config.catalogue import Catalogue
+from sessiond.core.errors import Conflict, NotFound, Refused, SpecError
+from sessiond.core.ids import ClusterName
+from sessiond.core.session import Session
+from sessiond.core.spec import Mode, Resources
+from sessiond.render.inputs import inputs_sh
+from sessiond.runtime.launch import Place, Request, new_session
+from tests.forms.samples import FOLDER
+
+HERE = Place(name=ClusterName("local"), modes=(Mode.LOCAL,), workdir="~", setup="", defaults={}, user="lovelace")
+FRONTIER = Place(
+    name=ClusterName("frontier"),
+    modes=(Mode.SLURM, Mode.CONTROLLER),
+    workdir="/scratch/ada",
+    setup="",
+    defaults={"partition": "batch", "account": "abc", "time": "60", "service_notebook_dir": "/usual"},
+    user="ada",
+)
+PBS = replace(FRONTIER, name=ClusterName("pbs"), modes=(Mode.PBS, Mode.CONTROLLER), defaults={"queue": "night"})
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    """Two services; the forms of the samples are in the folder of the first."""
+    for name in ("notebook", "desk"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "start-template.sh").write_text("true\n")
+    forms = tmp_path / "notebook" / "workflows"
+    forms.mkdir()
+    for path in FOLDER.glob("*.xml"):
+        (forms / path.name).write_bytes(path.read_bytes())
+    wired = (
+        '<param name="jobschedulertype" type="hidden" value="SLURM"/>'
+        '<param name="_sch__dd_partition_e_" type="hidden" value="vnc"/>'
+    )
+    (forms / "wired.xml").write_text(
+        f'<tool><inputs><section name="pwrl_host">{wired}</section>'
+        '<section name="dcv"><param name="servicePort" type="hidden" value="8443"/></section></inputs></tool>'
+    )
+    (forms / "elsewhere.xml").write_text(
+        '<tool><inputs><param name="service_name" type="hidden" value="nowhere"/></inputs></tool>'
+    )
+    return Catalogue.read([tmp_path])
+
+
+def made(catalogue: Catalogue, workflow: str, place: Place = HERE, **more: object) -> Session:
+    """The session that a request for a workflow makes."""
+    settings = more.pop("settings", {})
+    assert isinstance(settings, Mapping)
+    request = replace(Request(service=workflow, cluster=place.name, settings=settings), **more)  # type: ignore[arg-type]
+    places = {HERE.name: HERE, place.name: place}
+    return new_session(request, catalogue, places, now=1e9, number=7, open_port=50001, taken=())
+
+
+def test_a_workflow_is_a_session_of_its_service(catalogue: Catalogue) -> None:
+    """By any of its names; its own part is what scripts and jobs are called by."""
+    for name in ("notebook/later", "later"):
+        spec = made(catalogue, name).spec
+        assert ("desk", "notebook/later", Mode.LOCAL) == (spec.service.name, spec.workflow, spec.mode)
+    session = made(catalogue, "notebook/later")
+    assert "notebook-later" == session.name
+    text = inputs_sh(session).decode()
+    assert "export workflow_name='later'\n" in text
+    assert "export job_name='later-00007'\n" in text
+    assert "export jobschedulertype='CONTROLLER'\n" in text
+    assert 'export service_home="$HOME"\n' in text
+
+
+def test_a_service_goes_before_a_workflow_of_its_name(catalogue: Catalogue) -> None:
+    """`notebook` is the service; its form is `notebook/notebook`."""
+    assert {} == made(catalogue, "notebook").spec.params
+    assert "service_notebook_dir" in made(catalogue, "notebook/notebook").spec.params
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "settings", "expected"),
+    [
+        (HERE, "", {}, Mode.LOCAL),
+        (HERE, "local", {"jobschedulertype": "CONTROLLER"}, Mode.LOCAL),
+        (FRONTIER, "", {}, Mode.CONTROLLER),
+        (FRONTIER, "slurm", {}, Mode.SLURM),
+        (FRONTIER, "", {"pwrl_host.jobschedulertype": "SLURM"}, Mode.SLURM),
+        (PBS, "", {"pwrl_host_jobschedulertype": "PBS"}, Mode.PBS),
+        (replace(FRONTIER, modes=(Mode.SLURM,)), "", {}, Mode.SLURM),
+    ],
+)
+def test_the_mode(catalogue: Catalogue, place: Place, mode: str, settings: Mapping[str, str], expected: Mode) -> None:
+    """What is asked for, in the words of sessionctl or of the form; else the form's default if the cluster has it."""
+    assert expected == made(catalogue, "notebook/notebook", place, mode=mode, settings=settings).spec.mode
+
+
+@pytest.mark.parametrize(
+    ("workflow", "place", "more", "message"),
+    [
+        ("notebook/notebook", FRONTIER, {"mode": "slurm", "settings": {"jobschedulertype": "PBS"}}, "was set to PBS"),
+        (
+            "notebook/notebook",
+            FRONTIER,
+            {"settings": {"jobschedulertype": "PBS"}},
+            "runs as PBS, and frontier has",
+        ),
+        ("notebook/notebook", FRONTIER, {"settings": {"jobschedulertype": "LSF"}}, "expected one of CONTROLLER, SLURM"),
+        ("wired", HERE, {}, "runs as SLURM, and local has mode local only"),
+        ("wired", FRONTIER, {"mode": "controller"}, "not with the workflow notebook/wired; it has SLURM"),
+        ("notebook/notebook", HERE, {"mode": "slurm"}, "local has mode local only"),
+        ("notebook/notebook", HERE, {"directives": ("--nice",)}, "no scheduler that could read directives"),
+        ("notebook/notebook", HERE, {"settings": {"gpus": "1"}}, "no scheduler that could be asked"),
+        ("notebook/notebook", HERE, {"settings": {"nonsense": "1"}}, "the form does not ask for nonsense"),
+        (
+            "notebook/notebook",
+            FRONTIER,
+            {"mode": "slurm", "settings": {"x": "1", "gpus": "no"}},
+            "for x\ngpus: ",
+        ),
+        ("elsewhere", HERE, {}, "is for the service nowhere, which is not there"),
+        ("wrong", HERE, {}, "wrong.xml:3: a parameter needs a name"),
+    ],
+)
+def test_what_cannot_be(
+    catalogue: Catalogue, workflow: str, place: Place, more: Mapping[str, object], message: str
+) -> None:
+    """Refused in words."""
+    with pytest.raises(Refused, match=message):
+        made(catalogue, workflow, place, **more)
+
+
+def test_names_that_are_none(catalogue: Catalogue, tmp_path: Path) -> None:
+    """An unknown name has the nearest as hint, a form of two services both."""
+    with pytest.raises(NotFound) as unknown:
+        made(catalogue, "latr")
+    assert "Did you mean later?" in unknown.value.hint
+    (tmp_path / "desk" / "workflows").mkdir()
+    (tmp_path / "desk" / "workflows" / "later.xml").write_text("<tool/>")
+    with pytest.raises(Conflict, match="2 workflows are called later"):
+        made(Catalogue.read([tmp_path]), "later")
+
+
+def test_what_is_asked_of_slurm(catalogue: Catalogue) -> None:
+    """The form's directives, then the person's; a cluster's defaults in its fields, and where it has none as ever."""
+    spec = made(catalogue, "notebook/notebook", FRONTIER, mode="slurm", directives=("--nice",), time="30").spec
+    assert ("--exclusive", "--gpus-per-node=1", "--partition=batch", "--cpus-per-task=1") == spec.resources.extra[:4]
+    assert ("--mem-per-cpu=8G", "--nice") == spec.resources.extra[4:]
+    assert Resources(account="abc", walltime_s=1800) == replace(spec.resources, extra=())
+    assert "/usual" == spec.params["service_notebook_dir"]
+    own = {"gpus": "2", "_sch__dd_partition_e_": "big", "account": "mine"}
+    spec = made(catalogue, "notebook/notebook", FRONTIER, mode="slurm", settings=own).spec
+    assert Resources(account="mine", gpus="2", walltime_s=3600) == replace(spec.resources, extra=())
+    assert "--partition=big" in spec.resources.extra
+
+
+def test_a_form_that_is_wired_to_a_partition(catalogue: Catalogue) -> None:
+    """A cluster's default stands back, and a port that is fixed in any section is the service's port."""
+    spec = made(catalogue, "wired", FRONTIER).spec
+    assert (("--partition=vnc",), "") == (spec.resources.extra, spec.resources.partition)
+    assert ("8443", Mode.SLURM) == (spec.params["servicePort"], spec.mode)
+
+
+def test_what_is_asked_of_pbs(catalogue: Catalogue) -> None:
+    """Its branch of the form, its own directives, the cluster's queue in the form's field."""
+    spec = made(catalogue, "notebook/notebook", PBS, mode="pbs").spec
+    assert (("-l walltime=00:20:00", "-q night"), Resources()) == (
+        spec.resources.extra,
+        replace(spec.resources, extra=()),
+    )
+
+
+def test_values_of_before(catalogue: Catalogue) -> None:
+    """They stand behind what is given and before a cluster's defaults, where they are asked for and fit."""
+    remembered = {"service.notebook_dir": "/before", "pwrl_host._sch__dd_cpus_d_per_d_task_e_": "99", "gone": "x"}
+    spec = made(catalogue, "notebook/notebook", FRONTIER, mode="slurm", remembered=remembered).spec
+    assert ("/before", "1") == (spec.params["service_notebook_dir"], spec.params["_sch__dd_cpus_d_per_d_task_e_"])
+    now = {"service.notebook_dir": "/now"}
+    spec = made(catalogue, "notebook/notebook", FRONTIER, settings=now, remembered=remembered).spec
+    assert ("/now", Mode.CONTROLLER) == (spec.params["service_notebook_dir"], spec.mode)
+    plain = made(catalogue, "desk", FRONTIER, settings={"queue": "q"}, remembered={"partition": "p", "a": "1"}).spec
+    assert ("q", "1") == (plain.resources.partition, plain.params["a"])
+
+
+def test_secrets_are_apart(catalogue: Catalogue) -> None:
+    """A password is no parameter, and no form has a say in what is ours."""
+    spec = made(catalogue, "notebook/notebook", settings={"service.password": "pä$"}).spec
+    assert ("pä$", None) == (spec.secrets["service_password"], spec.params.get("service_password"))
+    assert not {"nports", "jobschedulertype", "service_name"} & spec.params.keys()
+
+
+def test_what_the_form_says_nothing_of(catalogue: Catalogue, tmp_path: Path) -> None:
+    """The service's own defaults stand; what it calls a secret is one; what it requires must be there."""
+    toml = tmp_path / "desk" / "service.toml"
+    toml.write_text(
+        '[params.service_extra]\ndefault = "1"\n[params.service_on]\ntype = "boolean"\n'
+        "[params.service_theme]\nsecret = true\n"
+    )
+    spec = made(Catalogue.read([tmp_path]), "later").spec
+    assert ("1", "false", None) == tuple(map(spec.params.get, ("service_extra", "service_on", "service_theme")))
+    assert "plain" == spec.secrets["service_theme"]
+    toml.write_text("[params.service_key]\nrequired = true\n")
+    with pytest.raises(SpecError, match="service_key is missing: desk needs it"):
+        made(Catalogue.read([tmp_path]), "later")
