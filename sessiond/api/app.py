@@ -101,7 +101,7 @@ def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes)
         ReachRoutes(sessions.desk),
         CheckRoutes(sessions.desk),
         ClusterRoutes(sessions.desk),
-        WorkflowRoutes(sessions.desk),
+        WorkflowRoutes(sessions.desk, sessions.memory),
     ):
         routes.add_to(app.router)
     return app

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
+from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.api.starter import Starter, masked
 from sessiond.api.views import story_line
@@ -38,12 +39,13 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
     """`wire.StartRequest`, checked."""
 
     service: str
-    cluster: str = "local"
+    cluster: str = ""
     mode: str = ""
     name: str = ""
     set: dict[str, str] = msgspec.field(default_factory=dict)
     time: str = ""
     directives: list[str] = msgspec.field(default_factory=list)
+    again: bool = False
 
     def request(self) -> Request:
         """The same, as the runtime takes it."""
@@ -55,6 +57,7 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
             settings=self.set,
             time=self.time,
             directives=tuple(self.directives),
+            again=self.again,
         )
 
 
@@ -80,6 +83,7 @@ class SessionRoutes:
         self._store = store
         self._folders = folders
         self._settled = settled
+        self.memory = Memory(store, desk.catalogue)
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the routes."""

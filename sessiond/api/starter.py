@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sessiond.api import wire
+from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.core.errors import Refused, RemoteError, SessiondError, SpecError
 from sessiond.core.ids import ClusterName
@@ -42,11 +43,13 @@ class Starter:
         self._lib = lib
         self._ports = ports
         self._places = places
+        self.memory = Memory(store, desk.catalogue)
         self._making: set[str] = set()
         """The names of those that are being made: two that begin at the same moment must not choose the same."""
 
     async def start(self, request: Request) -> Session:
         """Begin a session. Nothing is left behind where it is refused."""
+        request = self.memory.recalled(request)
         self._resolved(request, number=0, port=self._ports[0])  # every refusal that needs no port comes first
         listener = await self._port()
         try:
@@ -56,7 +59,9 @@ class Starter:
                 session = await self._with_url(session)
                 self._files(session)  # what cannot be rendered is refused now, not later
                 self._standing.hand_over(listener)
-                return await self._desk.engine.create(session)
+                session = await self._desk.engine.create(session)
+                self.memory.keep(request, session)
+                return session
             finally:
                 self._making.discard(session.name)
         except BaseException:
@@ -66,6 +71,7 @@ class Starter:
 
     async def plan(self, request: Request) -> wire.Plan:
         """What `start` would do, with nothing done: the port is the first that is free now."""
+        request = self.memory.recalled(request)
         listener = await self._port()
         try:
             session = await self._with_url(self._resolved(request, number=0, port=listener.port))

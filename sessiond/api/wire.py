@@ -102,7 +102,7 @@ class StartRequest(TypedDict, total=False):
     """The body of ``POST /v1/sessions`` and ``POST /v1/plan``; only ``service`` is required.
 
     ``service`` may be a workflow's name. ``set`` holds KEY -> VALUE as typed; ``time`` is HH:MM:SS (or MM:SS, or
-    minutes).
+    minutes). With ``again``, what is not said is as it was the last time.
     """
 
     service: str
@@ -112,6 +112,7 @@ class StartRequest(TypedDict, total=False):
     set: dict[str, str]
     time: str
     directives: list[str]
+    again: bool
 
 
 class StopRequest(TypedDict, total=False):
@@ -276,7 +277,8 @@ class WorkflowParam(TypedDict):
 
 class Workflow(TypedDict):
     """A form in front of a service. One with ``problems`` cannot be started; each of them, and of ``warnings``, is a
-    line that begins with file and line. ``name`` is empty for a file that is in no service's folder."""
+    line that begins with file and line. ``name`` is empty for a file that is in no service's folder. ``last`` are the
+    values that were given the last time, by ``section.param``: what ``again`` takes."""
 
     name: str
     title: str
@@ -286,6 +288,7 @@ class Workflow(TypedDict):
     params: list[WorkflowParam]
     problems: list[str]
     warnings: list[str]
+    last: dict[str, str]
 
 
 class CheckWorkflow(TypedDict):

@@ -10,12 +10,15 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
+from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.config.catalogue import Catalogue
+from sessiond.config.workflows import WorkflowFile
 from sessiond.core.errors import SpecError, printable
 from sessiond.forms.model import Condition, Form, Option, Param, in_words
 from sessiond.forms.xml import read_form
 from sessiond.render.inputs import is_reserved
+from sessiond.runtime.resources import NAMES
 
 
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -28,8 +31,9 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
 class WorkflowRoutes:
     """The handlers of everything below ``/v1/workflows``."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, memory: Memory) -> None:
         self._desk = desk
+        self._memory = memory
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the routes."""
@@ -41,20 +45,22 @@ class WorkflowRoutes:
     async def list_all(self, _request: web.Request) -> web.Response:
         """Every form, also those that cannot be used."""
         catalogue = self._desk.catalogue()
-        return web.json_response(
-            [
-                workflow_view(file.read(), catalogue, name=file.name, folder=file.folder, path=str(file.path))
-                for file in catalogue.workflows.values()
-            ]
-        )
+        return web.json_response([self._view(file, catalogue) for file in catalogue.workflows.values()])
 
     async def show(self, request: web.Request) -> web.Response:
         """One form."""
         catalogue = self._desk.catalogue()
         file = catalogue.workflow("/".join(request.match_info.values()))
-        return web.json_response(
-            workflow_view(file.read(), catalogue, name=file.name, folder=file.folder, path=str(file.path))
-        )
+        return web.json_response(self._view(file, catalogue))
+
+    def _view(self, file: WorkflowFile, catalogue: Catalogue) -> wire.Workflow:
+        form = file.read()
+        found = workflow_view(form, catalogue, name=file.name, folder=file.folder, path=str(file.path))
+        last = self._memory.last(file.name)
+        if last is not None:
+            # what the form asked for once and does not now is not taken either
+            found["last"] = {name: value for name, value in last.settings.items() if form.called(name) or name in NAMES}
+        return found
 
     async def check(self, request: web.Request) -> web.Response:
         """What is in a file, and what is wrong with it."""
@@ -91,6 +97,7 @@ def workflow_view(form: Form, catalogue: Catalogue, *, path: str, name: str = ""
         "params": [_param(param) for param in form.params],
         "problems": problems,
         "warnings": warnings,
+        "last": {},
     }
 
 

@@ -42,6 +42,7 @@ def request_options(function: F) -> F:
             click.option(
                 "--set", "values", metavar="KEY=VALUE", multiple=True, help="A value for the service or the form."
             ),
+            click.option("--again", is_flag=True, help="As the last time, but for what is said now; not secrets."),
             click.option("--time", "walltime", metavar="HH:MM:SS", help="The walltime to ask for."),
             click.option(
                 "--directive", "directives", metavar="TEXT", multiple=True, help="A line for the scheduler, as it is."
@@ -60,6 +61,7 @@ def request(
     values: tuple[str, ...],
     walltime: str | None,
     directives: tuple[str, ...],
+    again: bool,
 ) -> StartRequest:
     """The request these arguments make. Raises ClientError for a value without its key."""
     found: StartRequest = {"service": service}
@@ -75,6 +77,8 @@ def request(
         found["time"] = walltime
     if directives:
         found["directives"] = list(directives)
+    if again:
+        found["again"] = True
     return found
 
 

@@ -39,7 +39,7 @@ def show(name: str, as_json: bool) -> int:
     say(f"It starts {safe(found['service']) or 'the service in whose folder it is'}. Its file: {safe(found['file'])}")
     for problem in found["problems"]:
         say(f"{paint('Cannot be started:', 'error')} {safe(problem)}")
-    _asked([param for param in found["params"] if param["type"] not in ("hidden", "resource")])
+    _asked([param for param in found["params"] if param["type"] not in ("hidden", "resource")], found["last"])
     _fixed([param for param in found["params"] if param["type"] == "hidden"])
     return 0
 
@@ -76,7 +76,7 @@ def _found(client: Client, name: str) -> Workflow:
     return client.check_workflow(name, content)
 
 
-def _asked(params: list[WorkflowParam]) -> None:
+def _asked(params: list[WorkflowParam], last: dict[str, str]) -> None:
     if not params:
         return
     say()
@@ -86,10 +86,13 @@ def _asked(params: list[WorkflowParam]) -> None:
         if param["section"] != section:
             section = param["section"]
             say(f"  {safe(section)}:" if section else "")
-        say(f"  {paint(safe(param['name']), 'strong')}  {safe(_about(param))}")
+        say(f"  {paint(safe(param['name']), 'strong')}  {safe(_about(param, last))}")
+    if last:
+        say()
+        say("`sessionctl start NAME --again` takes the values of the last time.")
 
 
-def _about(param: WorkflowParam) -> str:
+def _about(param: WorkflowParam, last: dict[str, str]) -> str:
     about = [param["label"] or param["type"]]
     if param["help"] and param["help"] != param["label"]:
         about.append(param["help"])
@@ -106,6 +109,8 @@ def _about(param: WorkflowParam) -> str:
         about.append("kept secret")
     if param["when"]:
         about.append(f"asked for where {param['when']}")
+    if param["name"] in last:
+        about.append(f"the last time {last[param['name']]}")
     return "; ".join(about)
 
 

@@ -64,7 +64,10 @@ def fill(form: Form, answers: Answers) -> tuple[Value, ...]:
 
     Raises SpecError with every problem, a line each.
     """
-    return _Filling(form, answers).values()
+    try:
+        return _Filling(form, answers).values()
+    except RecursionError:
+        raise SpecError("the form's conditions depend on each other over too many steps") from None
 
 
 class _Filling:

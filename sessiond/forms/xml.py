@@ -44,6 +44,12 @@ _KINDS = {
 }
 _TRUE = frozenset({"true", "yes", "1", "on"})
 _PLAIN = frozenset({"command", "cancel", "outputs", "description", "help", "inputs", "thumbnail"})
+_PARAMS_LIMIT = 500
+"""How many parameters a form may have; real ones have a dozen."""
+_OPTIONS_LIMIT = 2000
+"""How many options one of them may have."""
+_GUESSES = 20
+"""For how many unknown references the nearest known one is looked for."""
 _NO_TITLE = frozenset({"", "na", "n/a"})
 
 
@@ -84,6 +90,10 @@ class _Reader:
                 self._ignored(child)
         for part in inputs if root.tag == "tool" else ():
             self._walk(part, _Place())
+        if len(self._params) > _PARAMS_LIMIT:
+            # told before anything is compared with anything else
+            what = f"it has more than {_PARAMS_LIMIT} parameters"
+            return Form(file=self._file, problems=self._told([*self._problems, (root.line, what)]))
         known = {param.spelled for param in self._params} | {param.dotted for param in self._params}
         params = tuple(self._settled(param, known) for param in self._params)
         self._problems += problems_of(params)
@@ -159,6 +169,9 @@ class _Reader:
             return
         kind = self._kind(node)
         options, choices = self._options(node)
+        if sum(map(len, (options, *(choices.by_value.values() if choices is not None else ())))) > _OPTIONS_LIMIT:
+            self._wrong(node, f"{name} has more than {_OPTIONS_LIMIT} options")
+            options, choices = (), None
         param = Param(
             path=(*place.path, name),
             spelled=".".join((*place.path, spelled)),
@@ -282,7 +295,8 @@ class _Reader:
         for one in (ref, near):
             if one in known:
                 return one
-        like = get_close_matches(ref, sorted(known), n=1)
+        guess = len(self._problems) < _GUESSES
+        like = get_close_matches(ref[:80], sorted(known), n=1) if guess else []
         more = f"; did you mean {like[0]}?" if like else ""
         self._problems.append(
             (param.line, f"{param.dotted} depends on {ref[:80]!r}, which the form does not have{more}")

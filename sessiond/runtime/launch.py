@@ -15,7 +15,7 @@ from sessiond.core.session import Session, State
 from sessiond.core.spec import LaunchSpec, Listen, Mode, Resources, ServiceSpec
 from sessiond.forms.flatten import Where
 from sessiond.render.inputs import check_name, job_number
-from sessiond.runtime.resources import NAMES, QUEUE, resources
+from sessiond.runtime.resources import NAMES, QUEUE, behind, resources
 from sessiond.runtime.workflow import Site, Wanted, filled
 
 LOCAL = ClusterName("local")
@@ -24,18 +24,20 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a person asked for, as they typed it; ``service`` may be a workflow.
+    """What a person asked for, as they typed it; ``service`` may be a workflow, and ``cluster`` is empty if not said.
 
-    ``remembered`` are values that stand behind ``settings`` and before a cluster's defaults.
+    ``remembered`` are values that stand behind ``settings`` and before a cluster's defaults; with ``again`` they are to
+    be those of the last time.
     """
 
     service: str
-    cluster: str = "local"
+    cluster: str = ""
     mode: str = ""
     name: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
     directives: tuple[str, ...] = ()
+    again: bool = False
     remembered: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -58,7 +60,7 @@ class Place:
 
 def place_of(request: Request, places: Mapping[ClusterName, Place]) -> Place:
     """The cluster that was asked for. Raises NotFound."""
-    found = places.get(ClusterName(request.cluster))
+    found = places.get(ClusterName(request.cluster or LOCAL))
     if found is None:
         raise NotFound(
             f"there is no cluster {printable(request.cluster)}",
@@ -173,8 +175,8 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
         check_name(key.replace(".", "_"))
     entry = catalogue.entry(request.service)
     own = {param.name for param in entry.params}
-    behind = _behind(place.defaults, request.remembered)
-    usual = {n: v for n, v in behind.items() if n not in QUEUE or not QUEUE & request.settings.keys()}
+    known = behind(place.defaults, request.remembered)
+    usual = {n: v for n, v in known.items() if n not in QUEUE or not QUEUE & request.settings.keys()}
     wishes = {n: v for n, v in {**usual, **request.settings}.items() if n in NAMES and n not in own}
     if mode not in SCHEDULED:
         asked = sorted(wishes.keys() & request.settings.keys())
@@ -185,7 +187,7 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
             )
         wishes = {}
     settings = {name: value for name, value in request.settings.items() if name not in wishes}
-    defaults = {name: value for name, value in behind.items() if name in own or name not in NAMES}
+    defaults = {name: value for name, value in known.items() if name in own or name not in NAMES}
     params, hidden = resolve(entry, settings, defaults)
     return _Resolved(
         service=service,
@@ -240,11 +242,6 @@ def _of_workflow(request: Request, catalogue: Catalogue, place: Place, number: i
         resources=found.resources,
         authored=found.authored,
     )
-
-
-def _behind(defaults: Mapping[str, str], remembered: Mapping[str, str]) -> dict[str, str]:
-    """What stands behind a person's own settings: a remembered queue takes a default partition's place."""
-    return {n: v for n, v in defaults.items() if n not in QUEUE or not QUEUE & remembered.keys()} | dict(remembered)
 
 
 def new_session(

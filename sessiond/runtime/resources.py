@@ -20,6 +20,11 @@ _LARGEST_COUNT = 1_000_000
 _DIRECTIVE_LIMIT = 1000
 
 
+def behind(defaults: Mapping[str, str], remembered: Mapping[str, str]) -> dict[str, str]:
+    """What stands behind a person's own settings: a remembered queue takes a default partition's place."""
+    return {n: v for n, v in defaults.items() if n not in QUEUE or not QUEUE & remembered.keys()} | dict(remembered)
+
+
 def walltime_s(text: str) -> int | None:
     """Seconds of ``[[HH:]MM:]SS``-like walltimes as schedulers write them: ``HH:MM:SS``, ``HH:MM``, or minutes.
 

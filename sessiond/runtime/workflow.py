@@ -95,6 +95,10 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
             f"--set {min(wishes)}: mode {mode} has no scheduler that could be asked for it",
             hint="use --time" if "time" in wishes else "leave it out",
         )
+    if scheduled:
+        said = {_same(name) for name in wishes}
+        again = {name: value for name, value in wanted.remembered.items() if name in NAMES and not form.called(name)}
+        wishes |= {name: value for name, value in again.items() if _same(name) not in said}
     values = _with_all_problems(
         lambda: fill(
             form,
@@ -111,7 +115,7 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
     asked = _asked(flat.directives, mode)
     usual = {
         name: value
-        for name, value in {**site.defaults, **wanted.remembered}.items()
+        for name, value in site.defaults.items()
         if scheduled and name in NAMES and _same(name) not in asked and _same(name) not in map(_same, wishes)
     }
     found = resources({**usual, **wishes}, time=wanted.time, directives=wanted.directives)

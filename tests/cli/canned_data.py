@@ -329,6 +329,7 @@ def workflows() -> list[dict[str, Any]]:
             ],
             "problems": [],
             "warnings": [],
+            "last": {"service.theme": f"dark{ESCAPES}"},
         },
         {
             "name": "webshell/broken",
@@ -339,5 +340,6 @@ def workflows() -> list[dict[str, Any]]:
             "params": [],
             "problems": ["webshell/broken.xml:7: it is not well-formed XML: mismatched tag"],
             "warnings": [],
+            "last": {},
         },
     ]

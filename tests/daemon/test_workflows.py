@@ -84,3 +84,35 @@ def test_what_is_wrong_is_told_at_once_and_nothing_is_begun(workspace: Workspace
     assert [] == workspace.client.sessions(all=True)
     shutil.rmtree(workspace.services / "telling" / "workflows")
     assert 3 == workspace.ctl("start", "tell").status
+
+
+def test_again(workspace: Workspace) -> None:
+    """The values of the last time, but for what is said now, and never a password; also after the daemon's end."""
+    furnished(workspace)
+    daemon = workspace.daemon()
+    done = workspace.ctl("start", "tell", "--again")
+    assert (2, True) == (done.status, "tell was not started before" in done.err)
+    first = ("--set", "service_dir=/a b", "--set", "service.shown=yes", "--set", "service.password=sesame")
+    assert 0 == workspace.ctl("start", "telling/tell", *first, "--name", "one").status
+    daemon.kill()
+    workspace.daemon()
+    last = workspace.client.workflow("tell")["last"]
+    assert {"service.dir": "/a b", "service.shown": "yes"} == last
+    assert "the last time /a b" in workspace.ctl("workflow", "show", "tell").out
+    done = workspace.ctl("start", "tell", "--again", "--set", "service.size=5", "--name", "two")
+    assert 0 == done.status, done.err
+    assert ["/a b", "5", "", "true", "more"] == told(workspace)[1:6]
+    assert {*last, "service.size"} == workspace.client.workflow("tell")["last"].keys()
+    assert "sesame" not in workspace.ctl("workflow", "show", "tell", "--json").out
+
+
+def test_a_service_again(workspace: Workspace) -> None:
+    """Services without a form remember, too; what they do not know any more is passed over."""
+    workspace.daemon()
+    assert 0 == workspace.ctl("start", "strict", "--set", "service_colour=blue", "--name", "one").status
+    plan = workspace.ctl("plan", "strict", "--again", "--set", "service_size=4").out
+    assert "export service_colour='blue'" in plan
+    assert "export service_size='4'" in plan
+    (workspace.services / "strict" / "service.toml").write_text("[params.other]\n")
+    assert "blue" not in workspace.ctl("plan", "strict", "--again").out
+    assert 3 == workspace.ctl("plan", "nothing", "--again").status

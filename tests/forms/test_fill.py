@@ -166,3 +166,11 @@ def test_whose_words_they_are() -> None:
         ({"t": "$HOME/x"}, [Written.AUTHOR, Written.PERSON]),
     ):
         assert written == [value.written for value in fill(form(inputs), Answers(given=given))]
+
+
+def test_conditions_without_end() -> None:
+    """A chain that is too long to follow is told."""
+    chain = "".join(f'<param name="p{n}" type="text" value="x" depends_on="p{n + 1}" show_if="x"/>' for n in range(499))
+    assert refused(f'{chain}<param name="p499" type="text" value="x"/>', {}) == [
+        "the form's conditions depend on each other over too many steps"
+    ]

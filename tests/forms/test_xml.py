@@ -107,6 +107,10 @@ ENTITY = '<!DOCTYPE tool [<!ENTITY a "aaaaaaaaaa">]>\n'
         (b'<?xml version="1.0" encoding="zlib"?><tool/>', "x.xml:1: it"),
         (b"<tool>\n\xff</tool>", "x.xml:2: it is not well-formed XML: not well-formed (invalid token)"),
         (b"\0", "x.xml:1: it is not well-formed XML"),
+        (
+            b"<tool><inputs>" + b'<param name="a" type="text"/>' * 501 + b"</inputs></tool>",
+            "x.xml:1: it has more than 500",
+        ),
         (b"<html/>", "x.xml:1: a form begins with <tool>, not with <html>"),
         (b"<tool/>", "x.xml:1: it has no <inputs>: there is nothing to fill in"),
     ],
@@ -145,3 +149,15 @@ def test_nothing_is_raised(text: str) -> None:
     """Whatever the file holds, there is a form, with parameters or with reasons."""
     found = read_form("x.xml", text.encode("utf-8", "surrogatepass"))
     assert found.problems or found.params or "<inputs" in text
+
+
+def test_hostile_forms_are_read_in_a_moment() -> None:
+    """Long chains of conditions, references to nothing, an option for every byte."""
+    chain = "".join(f'<param name="p{n}" type="text" depends_on="p{n + 1}" show_if="x"/>' for n in range(499))
+    (problem,) = read_form("x.xml", f"<tool><inputs>{chain}</inputs></tool>".encode()).problems
+    assert "p498 depends on 'p499'" in problem
+    lost = "".join(f'<param name="p{n}" type="text" depends_on="{"q" * 999}" show_if="x"/>' for n in range(499))
+    assert 499 == len(read_form("x.xml", f"<tool><inputs>{lost}</inputs></tool>".encode()).problems)
+    many = f'<param name="a" type="select" options="[{",".join("1" for _ in range(400_000))}]"/>'
+    problems = read_form("x.xml", f"<tool><inputs>{many}</inputs></tool>".encode()).problems
+    assert problems[0] == "x.xml:1: a has more than 2000 options"
