@@ -35,13 +35,18 @@ def double(text: str) -> str:
     would not end where its word does, because something in it is begun and not closed.
     """
     word(text)
-    closed = _closed(text)
-    if closed is None:
+    if _closed(text) is None:
         raise SpecError(
             f"the text {printable(text)!r} is not whole between double quotes: something in it is not closed",
             hint="write \\$ for a dollar, \\` for a backquote and \\\\ for a backslash at its end",
         )
-    return f'"{closed}"'
+    return f'"{escaped(text)}"'
+
+
+def escaped(text: str) -> str:
+    """What `double` has between its quotes; ``text`` itself where that is not possible."""
+    closed = _closed(text)
+    return text if closed is None else closed
 
 
 def inside_double(text: str) -> str:
@@ -55,11 +60,14 @@ def means_itself(text: str) -> bool:
 
 
 _SPECIAL = re.compile(r'[\\"$`]')
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 _ENDS = {"${": "}", "$(": ")", "`": "`", "(": ")", "{": "}"}
 
 
 def _closed(text: str) -> str | None:
     """``text`` with its bare double quotes escaped; None where a substitution or an escape in it has no end."""
+    # A shell takes away an escaped new line first, and may find a beginning in what is left.
+    text = _ESCAPED.sub(lambda escape: "" if escape[0] == "\\\n" else escape[0], text)
     found: list[str] = []
     open_: list[str] = []
     at = 0
@@ -81,8 +89,8 @@ def _closed(text: str) -> str | None:
                 return None
             found.append(text[at : end + 1])
             at = end + 1
-        elif step in _ENDS or step[0] == "`" or (open_ and step[0] in "({"):
-            opening = step if step in _ENDS else step[0]
+        elif step in ("${", "$(") or step[0] == "`" or (open_ and step[0] in "({"):
+            opening = step if step in ("${", "$(") else step[0]
             open_.append(_ENDS[opening])
             found.append(opening)
             at += len(opening)

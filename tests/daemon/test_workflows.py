@@ -69,6 +69,8 @@ def test_a_session_through_a_form(workspace: Workspace) -> None:
         "none",
     ]
     assert "s3cr$t" not in workspace.ctl("plan", "tell", *args).out
+    quoted = workspace.ctl("plan", "tell", "--set", "service.password=it's mine")
+    assert (0, False) == (quoted.status, "s mine" in quoted.out)
 
 
 def test_what_is_wrong_is_told_at_once_and_nothing_is_begun(workspace: Workspace) -> None:

@@ -36,6 +36,9 @@ def printed(source: str) -> str:
         ("$((1 + (2)))", "3"),
         ("C:\\dir \\$5 a$ it's", "C:\\dir $5 a$ it's"),
         ("*  ~ !! ;&|<>()#", "*  ~ !! ;&|<>()#"),
+        ("$\\\nHOME", "/h"),
+        ("{", "{"),
+        ("a(", "a("),
         ("", ""),
     ],
 )
@@ -44,7 +47,7 @@ def test_double(text: str, meant: str) -> None:
     assert meant == printed(double(text))
 
 
-@pytest.mark.parametrize("text", ["a\\", "$(", "`", "${x", "$(echo ')'", '$(")', "a\0"])
+@pytest.mark.parametrize("text", ["a\\", "$(", "`", "${x", "$(echo ')'", "$\\\n(", '$(")', "a\0"])
 def test_what_has_no_end(text: str) -> None:
     """A text that would take the rest of the script with it is refused."""
     with pytest.raises(SpecError):
