@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from sessiond.core.ids import JobId
 from sessiond.core.session import Session
 from sessiond.schedulers.pbs.dialect import Pbs
 
 from .batch_site import BatchSite, Recorded, Recording, recorded
 
+JOB = JobId("16.pbs")
 QSUB = """#!/bin/sh
 # A stand-in for qsub: counts its calls, and answers as the file `verdict` of the site says.
 echo "$PWD $*" >>"$SITE/calls"
@@ -55,6 +57,15 @@ exit "$(cat "$SITE/qalter.rc" 2>/dev/null || echo 0)"
 def recording(name: str) -> Recording:
     """The recording of OpenPBS in ``name``.txt."""
     return recorded("openpbs", name)
+
+
+def job_text(session: Session, state: str = "R", job: str = JOB) -> str:
+    """What qstat -f says of a session's job."""
+    return (
+        f"Job Id: {job}\n    Job_Name = {session.tag}\n    job_state = {state}\n    exec_host = node1/0\n"
+        "    Resource_List.walltime = 00:30:00\n    stime = Sun Nov 22 17:55:27 2026\n    session_id = 204\n"
+        f"    Variable_List = PBS_O_HOME=/home/alice,SESSIOND_ID={session.id}\n    run_count = 1\n\n"
+    )
 
 
 class Site(BatchSite):
