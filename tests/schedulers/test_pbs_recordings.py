@@ -225,7 +225,7 @@ def test_server_that_is_down_is_told_again() -> None:
     """Nothing is lost by it, and the person is told so."""
     event = told(recording("down_qdel"))
     assert isinstance(event, CancelDelayed)
-    assert event.problem.hint.endswith("sessions go on, and it is asked again.")
+    assert "A session that runs ends by itself; its server is told again." == event.problem.hint
 
 
 @pytest.mark.parametrize("name", CHANGES)
