@@ -50,6 +50,18 @@ def test_job_without_a_runner_is_deleted(site: Site, state: str) -> None:
     assert [JOB] == site.lines("qdel.calls")
 
 
+def test_job_without_its_folder_is_deleted_and_nothing_is_written(site: Site) -> None:
+    """Nobody could find a mark there; and a note in the home folder would be every such session's."""
+    session = with_job(site.machine.session(), JOB)
+    site.put("qstat.out", job_text(session))
+    (site.machine.root / "pbs.deleted").write_text("1\n")
+    before = sorted(site.machine.root.iterdir())
+    assert CancelSent() == cancel(site, session)
+    assert CancelSent() == cancel(site, session, force=True)
+    assert [JOB, JOB] == site.lines("qdel.calls")
+    assert (before, "1\n") == (sorted(site.machine.root.iterdir()), (site.machine.root / "pbs.deleted").read_text())
+
+
 @pytest.mark.parametrize("patience", ["force", "over"])
 def test_force_and_patience_at_an_end_delete(site: Site, patience: str) -> None:
     """With force, or once the kill script's time has passed by the cluster's clock."""

@@ -24,6 +24,8 @@ tell() {
 
 # delete JOB: by force where it was told long ago, and then the session's log says so
 delete() {
+  # Without the session's folder this is the home folder, where nothing is written.
+  [ -n "$folder" ] || { tell "$1" && return; }
   first=''
   [ ! -s pbs.deleted ] || read -r first <pbs.deleted
   case $first in
@@ -41,13 +43,12 @@ delete() {
 main() {
   outset
   begin
-  tag=$3 patience=$4 now=$(date +%s) soft=''
-  # shellcheck disable=SC2015 # both must hold
-  cd -- "$1" 2>/dev/null && in_time && soft=yes
+  tag=$3 patience=$4 now=$(date +%s) soft='' folder='' begun=''
+  ! cd -- "$1" 2>/dev/null || folder=$1
+  [ -z "$folder" ] || ! in_time || soft=yes
   find_command qdel . || missing qdel
   state_of "$2" || { record said "$rc" "$told" && finish 1; }
-  begun=''
-  [ ! -s pbs.began ] || read -r begun _ <pbs.began
+  [ -z "$folder" ] || [ ! -s pbs.began ] || read -r begun _ <pbs.began
   case $state in
     gone) ;;
     R | E) [ -n "$soft" ] && [ "${begun%%.*}" = "${2%%.*}" ] || delete "$2" ;;
