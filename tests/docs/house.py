@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sessiond.client import Client, NoDaemon
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT
 
 _SERVER = """\
 import http.server, sys
@@ -38,6 +38,12 @@ class Place:
 
     folder: Path
     env: dict[str, str]
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file, its folders too; ``path`` begins with ~/."""
+        file = self.folder / path.removeprefix("~/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Type a command."""
@@ -113,9 +119,6 @@ def _service(services: Path) -> None:
         f'exec {sys.executable} -I "$resource_jobdir/service/server.py" "$servicePort"\n'
     )
     (stand_in / "url.sh").write_text("export URLEND='lab\"'\n")
-    (stand_in / "workflows").mkdir()
-    (form,) = blocks(ROOT / "docs" / "workflows.md", "xml")
-    (stand_in / "workflows" / "team.xml").write_text(form)
 
 
 def _end(client: Client) -> None:

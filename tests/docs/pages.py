@@ -54,16 +54,42 @@ class Example:
     output: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file that the reader is told to write: its path as the page names it, and its text."""
+
+    path: str
+    text: str
+
+
+_NAMED = re.compile(r"`(~/[^`]+)`[^\n`]*:\n\n$")
+"""How a page names a file right before the block that shows it."""
+
+
+def steps(page: Path) -> Iterator[Example | Written]:
+    """What a page has its reader write and type, in its order."""
+    text = page.read_text()
+    for found in _FENCE.finditer(text):
+        named = _NAMED.search(text, 0, found.start())
+        if found["kind"] == "console":
+            yield from _typed(found["text"])
+        elif named is not None:
+            yield Written(path=named[1], text=found["text"])
+
+
 def examples(page: Path) -> list[Example]:
     """A page's commands, in their order."""
+    return [step for step in steps(page) if isinstance(step, Example)]
+
+
+def _typed(block: str) -> list[Example]:
     found: list[Example] = []
-    for block in blocks(page, "console"):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append(Example(command=line[2:], output=()))
-            else:
-                last = found.pop()
-                found.append(Example(command=last.command, output=(*last.output, line)))
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append(Example(command=line[2:], output=()))
+        else:
+            last = found.pop()
+            found.append(Example(command=last.command, output=(*last.output, line)))
     return found
 
 

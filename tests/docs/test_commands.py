@@ -9,25 +9,28 @@ import pytest
 
 from sessiond.config.load import load
 from tests.docs.house import place
-from tests.docs.pages import ROOT, blocks, examples, missing, pages, title
+from tests.docs.pages import ROOT, Written, blocks, examples, missing, pages, steps, title
 
 WITH_COMMANDS = [page for page in pages() if examples(page)]
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=title)
 def test_the_commands_of_a_page_work_in_their_order_and_print_what_it_shows(page: Path) -> None:
-    """A reader types every command of a page, from the first to the last, against a real daemon."""
+    """A reader writes each file and types each command of a page, from the first to the last, against a real daemon."""
     with place() as here:
-        for example in examples(page):
-            done = here.run(example.command)
-            assert (0, []) == (done.returncode, list(missing(example.output, done.stdout))), (
-                f"$ {example.command}\n{done.stdout}{done.stderr}"
+        for step in steps(page):
+            if isinstance(step, Written):
+                here.write(step.path, step.text)
+                continue
+            done = here.run(step.command)
+            assert (0, []) == (done.returncode, list(missing(step.output, done.stdout))), (
+                f"$ {step.command}\n{done.stdout}{done.stderr}"
             )
 
 
 def test_there_is_something_to_type() -> None:
     """The pages whose commands must be tried have some: a fence of another kind would hide them from the test."""
-    wanted = {"README.md", "docs/api.md", "docs/troubleshooting.md", "docs/workflows.md"}
+    wanted = {f"docs/{name}.md" for name in ("adding-a-service", "api", "troubleshooting", "workflows")} | {"README.md"}
     assert wanted == wanted & {title(page) for page in WITH_COMMANDS}
 
 
