@@ -63,7 +63,7 @@ sessiond_host_keys() (
 # Publish where the service will listen; $1 is the line that says it.
 sessiond_publish_endpoint() {
   {
-    printf 'run=%s\nhost=%s\n%s\nscheme=http\n' "$SESSIOND_RUN" "$SESSIOND_HOST" "$1"
+    printf 'run=%s\nhost=%s\n%s\nscheme=%s\n' "$SESSIOND_RUN" "$SESSIOND_HOST" "$1" "$SESSIOND_SCHEME"
     sessiond_host_keys /etc/ssh
   } | sessiond_write endpoint
 }

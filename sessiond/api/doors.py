@@ -42,7 +42,7 @@ class SessionDoors:
             severity=status.severity.value,
             ended=not session.live,
             prefix=session.spec.service.prefix,
-            scheme=session.endpoint.scheme if session.endpoint is not None else "http",
+            scheme=session.spec.service.scheme,
             upstream=(HOST, open_port),
         )
 

@@ -1,7 +1,8 @@
 """The browser's door: one loopback port behind which ``/me/<openPort>/X`` is the ``/X`` of a session's service.
 
-``/sme/<openPort>/`` is the same for services that speak https. A request passes, in this order, the checks of its
-Host, its path, its token or cookie and its Origin; then it is carried, or told in words why it cannot be yet.
+``/sme/<openPort>/`` is the same for services that speak https, whose ``/me/`` leads there. A request passes, in this
+order, the checks of its Host, its path, its token or cookie and its Origin; then it is carried, or told in words why it
+cannot be yet.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from sessiond.api.gateway_relay import Lines, Route, Unintelligible, Unreachable
 from sessiond.api.gateway_socket import UPGRADE, join
 from sessiond.api.gateway_target import Target, parse
 from sessiond.api.waiting import POLL_HEADER, Notice, answer, poll_answer
+from sessiond.core.spec import Scheme
 
 __all__ = ["Door", "Doors", "make_gateway", "serve_gateway"]
 
@@ -129,12 +131,11 @@ class _Gateway:
         raw, tokens = split_tokens(request.raw_path)
         target = parse(raw)
         door = None if target is None else self.doors.at(target.open_port)
-        # Which of the two a service speaks is known for certain once it is ready.
-        if target is None or door is None or (target.root == "sme" and door.scheme != "https" and door.ready):
+        if target is None or door is None or (target.root == "sme" and door.scheme is Scheme.HTTP):
             return answer(_NOBODY if target is None else _no_session(target.open_port), html=html)
-        if target.bare:
+        if target.bare or target.root != door.scheme.root:
             whole = parse(request.raw_path) or target
-            return _elsewhere(307, f"{whole.public}/{whole.rest}")
+            return _elsewhere(307, f"/{door.scheme.root}/{target.open_port}{'/' if whole.bare else ''}{whole.rest}")
         came_with_token = self.doorkeeper.has_token(door.session_id, tokens)
         if not came_with_token and not self._has_cookie(request, door):
             return answer(_locked(door), html=html)
@@ -143,7 +144,7 @@ class _Gateway:
             request.headers.getall("Origin", ()), request.host
         ):
             return answer(_foreign_page(door), html=html)
-        cookies = self._cookies(door, target) if came_with_token else ()
+        cookies = self._cookies(door) if came_with_token else ()
         if came_with_token and request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate":
             return _elsewhere(303, target.public + target.rest, cookies)
         visit = _Visit(request=request, door=door, target=target, html=html, cookies=cookies)
@@ -186,10 +187,8 @@ class _Gateway:
         ]
         return self.doorkeeper.has_cookie(door.session_id, offered)
 
-    def _cookies(self, door: Door, target: Target) -> tuple[str, ...]:
-        value = self.doorkeeper.cookie(door.session_id)
-        roots = ("me", "sme") if target.root == "sme" or door.scheme == "https" else ("me",)
-        return tuple(set_cookie(door.open_port, value, root) for root in roots)
+    def _cookies(self, door: Door) -> tuple[str, ...]:
+        return (set_cookie(door.open_port, self.doorkeeper.cookie(door.session_id), door.scheme.root),)
 
 
 def _sent(doors: Doors, open_port: int, count: int) -> None:

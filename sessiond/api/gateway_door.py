@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Prefix, Scheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """A session as the gateway sees it at this moment.
 
-    ``upstream`` is the loopback address to dial, ``scheme`` what is spoken there ("http" or "https"). ``phrase``,
+    ``upstream`` is the loopback address to dial, ``scheme`` what is spoken there. ``phrase``,
     ``next`` and ``severity`` say what is going on while the session is not ``ready``, or how it ended.
     """
 
@@ -25,7 +25,7 @@ class Door:
     severity: str
     ended: bool
     prefix: Prefix
-    scheme: str
+    scheme: Scheme
     upstream: tuple[str, int] | None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -17,7 +16,8 @@ from yarl import URL
 
 from sessiond.api.gateway_headers import to_client, to_service
 from sessiond.api.gateway_target import Target
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Prefix, Scheme
+from sessiond.runtime.tls import unverified
 
 READ_BYTES = 256 * 1024
 """How much is read at a time; with it aiohttp holds at most twice as much a direction before it stops reading."""
@@ -57,14 +57,13 @@ class Lines:
 
     kept: aiohttp.ClientSession
     fresh: aiohttp.ClientSession
-    tls: ssl.SSLContext
 
 
 @asynccontextmanager
 async def open_lines() -> AsyncIterator[Lines]:
     """Make the connections' pools, and close every connection in the end."""
     async with _session(force_close=False) as kept, _session(force_close=True) as fresh:
-        yield Lines(kept=kept, fresh=fresh, tls=_unverified())
+        yield Lines(kept=kept, fresh=fresh)
 
 
 def _session(*, force_close: bool) -> aiohttp.ClientSession:
@@ -87,21 +86,13 @@ def _session(*, force_close: bool) -> aiohttp.ClientSession:
     )
 
 
-def _unverified() -> ssl.SSLContext:
-    """TLS without a check of the certificate: the way there is loopback and our own tunnel, the name in it another."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """The way to one session's service: the loopback address to dial, what is spoken there, and what it is asked."""
 
     target: Target
     prefix: Prefix
-    scheme: str
+    scheme: Scheme
     upstream: tuple[str, int]
 
 
@@ -175,7 +166,7 @@ async def asked(
             headers=headers,
             data=_Upload(request, sent) if request.body_exists else None,
             allow_redirects=False,
-            ssl=lines.tls if route.scheme == "https" else True,
+            ssl=unverified() if route.scheme is Scheme.HTTPS else True,
         )
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
         raise Unreachable(perhaps_done=False) from error

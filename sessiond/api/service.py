@@ -13,7 +13,7 @@ from sessiond.config.model import ClusterConfig
 from sessiond.core.errors import Conflict, NotFound, SpecError, printable
 from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Prefix, Scheme
 from sessiond.core.status import Status, Unseen, describe
 from sessiond.render.url import landing
 from sessiond.runtime.clock import Clock
@@ -78,15 +78,17 @@ class Desk:
     def address(self, session: Session) -> str:
         """The same without what opens the gateway; with the gateway off, at the session's own port."""
         host = self.gateway or f"127.0.0.1:{session.open_port}"
-        through = self.gateway is not None or session.spec.service.prefix is Prefix.KEEP
-        prefix = f"/me/{session.open_port}" if through else ""
+        service = session.spec.service
+        origin = f"{Scheme.HTTP if self.gateway is not None else service.scheme}://{host}"
+        through = self.gateway is not None or service.prefix is Prefix.KEEP
+        prefix = f"/{service.scheme.root}/{session.open_port}" if through else ""
         if not session.spec.urlend:
-            return f"http://{host}{prefix}/"
+            return f"{origin}{prefix}/"
         try:
-            return f"http://{host}{landing(session.spec.urlend, prefix, host, int(session.created * 1000))}"
+            return f"{origin}{landing(session.spec.urlend, prefix, host, int(session.created * 1000))}"
         except SpecError:
             # Asked when the session was made; what a stored one says now is no reason to lose the others.
-            return f"http://{host}{prefix}/"
+            return f"{origin}{prefix}/"
 
     def view(self, session: Session) -> wire.Session:
         """A session as the API shows it."""

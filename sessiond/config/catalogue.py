@@ -16,7 +16,7 @@ from sessiond.config.reader import nearest, read_text
 from sessiond.config.values import is_name
 from sessiond.config.workflows import FOLDER, WorkflowFile, skipped, workflow_files
 from sessiond.core.errors import ConfigError, Conflict, NotFound, Refused, SpecError
-from sessiond.core.spec import Prefix, Probe, ServiceFile, ServiceSpec
+from sessiond.core.spec import Prefix, Probe, Scheme, ServiceFile, ServiceSpec
 
 FILES_LIMIT = 1000
 """How many files a service folder may hold."""
@@ -25,6 +25,9 @@ BYTES_LIMIT = 16 << 20
 
 START = "start-template.sh"
 MANIFEST = "service.toml"
+
+_HTTPS = frozenset({"nicedcv"})
+"""Existing service folders that speak https and have no service.toml to say so: people know them by their names."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NEVER = frozenset({".git", "__pycache__"})
@@ -59,6 +62,11 @@ class Entry:
     def prefix(self) -> Prefix:
         """What the gateway does with ``/me/<openPort>``."""
         return self.manifest.prefix
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the service speaks."""
+        return self.manifest.scheme or (Scheme.HTTPS if self.name in _HTTPS else Scheme.HTTP)
 
     @property
     def probe(self) -> Probe:
@@ -163,6 +171,7 @@ class Catalogue:
             title=entry.title,
             files=_files(name, folder),
             prefix=entry.prefix,
+            scheme=entry.scheme,
             probe=entry.probe,
             ready_within_s=entry.ready_within_s,
         )

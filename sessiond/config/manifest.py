@@ -11,7 +11,7 @@ from sessiond.config import values
 from sessiond.config.params import Param, ParamType
 from sessiond.config.reader import Document, Table, Wrong
 from sessiond.core.errors import ConfigError
-from sessiond.core.spec import Prefix, Probe
+from sessiond.core.spec import Prefix, Probe, Scheme
 
 
 class ProbeKind(StrEnum):
@@ -23,12 +23,14 @@ class ProbeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A service.toml. ``params`` None: no ``[params]`` at all, any variable may be set; empty: none may."""
+    """A service.toml. ``params`` None: no ``[params]`` at all, any variable may be set; empty: none may. ``scheme``
+    None: nothing is said about it."""
 
     title: str = ""
     description: str = ""
     ready_within_s: float = 600.0
     prefix: Prefix = Prefix.STRIP
+    scheme: Scheme | None = None
     probe: Probe = field(default_factory=Probe)
     params: Mapping[str, Param] | None = None
 
@@ -42,6 +44,7 @@ def parse_manifest(file: str, text: str) -> Manifest:
         description=top.read("description", values.line, ""),
         ready_within_s=top.read("ready_within", values.duration(example="10m", at_least_s=1), 600.0),
         prefix=top.read("prefix", values.choice(Prefix), Prefix.STRIP),
+        scheme=top.read("scheme", values.choice(Scheme), None),
         probe=_probe(top.table("probe")),
         params=_params(top.table("params")) if "params" in top else None,
     )

@@ -27,6 +27,18 @@ class Prefix(StrEnum):
     """The service was started with ``/me/<openPort>/`` as its base URL and wants to see it."""
 
 
+class Scheme(StrEnum):
+    """What a service speaks."""
+
+    HTTP = "http"
+    HTTPS = "https"
+
+    @property
+    def root(self) -> str:
+        """What the service's public path begins with: ``/me/<openPort>/``, or ``/sme/<openPort>/``."""
+        return "sme" if self is Scheme.HTTPS else "me"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """How to ask a service whether it is ready: any HTTP answer below 500 is a yes.
@@ -55,6 +67,7 @@ class ServiceSpec:
     title: str
     files: tuple[ServiceFile, ...]
     prefix: Prefix = Prefix.STRIP
+    scheme: Scheme = Scheme.HTTP
     probe: Probe = field(default_factory=Probe)
     ready_within_s: float = 600.0
 
@@ -104,6 +117,7 @@ class LaunchSpec:
     ``authored`` names those of both that a form's author wrote: text that means what it means between double quotes.
     ``urlend`` is where in the service the browser lands, as its url.sh said it; it may carry a secret.
     ``jobdir`` is the session's folder on the execution host and ``setup`` lines put before every script there.
+    ``host`` is the cluster's login node as it was configured; empty for this machine.
     ``listen`` is where the service should listen.
     """
 
@@ -113,6 +127,7 @@ class LaunchSpec:
     mode: Mode
     user: str
     jobdir: str
+    host: str = ""
     params: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     resources: Resources = field(default_factory=Resources)

@@ -59,7 +59,7 @@ def session_sh(session: Session) -> bytes:
         '. "$SESSIOND_JOBDIR/lib/watch.sh" || exit 1\n'
         '. "$SESSIOND_JOBDIR/inputs.sh" || exit 1\n'
         '. "$SESSIOND_JOBDIR/secrets.sh" || exit 1\n'
-        f"export SESSIOND_HOST={host} SESSIOND_LISTEN={spec.listen}\n"
+        f"export SESSIOND_HOST={host} SESSIOND_LISTEN={spec.listen} SESSIOND_SCHEME={spec.service.scheme}\n"
         "# What this cluster needs before every script.\n"
         f"{_lines(spec.setup)}"
         "# Working directory, helper functions, the service's port, and word of where it will listen.\n"

@@ -79,7 +79,7 @@ def variables(session: Session) -> dict[str, str]:
         # ssh joins its words and gives them to a shell; on the machine itself that is what eval does.
         "sshcmd": "eval",
         "service_name": spec.service.name,
-        "sessiond_base": f"/me/{session.open_port}",
+        "sessiond_base": f"/{spec.service.scheme.root}/{session.open_port}",
     }
     # What an author wrote may name what stands before it.
     last = {name: text for name, text in spec.params.items() if name in spec.authored and name not in own}

@@ -42,7 +42,7 @@ def service_json(session: Session, slug: str) -> bytes:
     """The five fields."""
     problem = session.problem
     fields = {
-        "URL": "/me",
+        "URL": f"/{session.spec.service.scheme.root}",
         "PORT": str(session.open_port),
         "SLUG": slug,
         "JOB_STATUS": job_status(session),

@@ -12,7 +12,8 @@ from anyio.abc import ByteStream
 
 from sessiond.core.errors import RemoteError
 from sessiond.core.session import Problem
-from sessiond.core.spec import Probe
+from sessiond.core.spec import Probe, Scheme
+from sessiond.runtime import tls
 from sessiond.runtime.pump import BROKEN, close_both
 
 _LINE_LIMIT = 4096
@@ -37,13 +38,18 @@ Answer = Up | Down
 
 
 async def probe(
-    dial: Callable[[], Awaitable[ByteStream]], probe: Probe, path: str, host_header: str, timeout_s: float
+    dial: Callable[[], Awaitable[ByteStream]],
+    probe: Probe,
+    path: str,
+    host_header: str,
+    timeout_s: float,
+    scheme: Scheme = Scheme.HTTP,
 ) -> Answer:
     """Ask the service behind ``dial`` whether it answers, within ``timeout_s`` in all; never raises for its sake.
 
     For ``probe.kind`` "tcp" an accepted connection is a yes. Else ``path``, from the server's root, is asked for with
-    HTTP/1.1, and every status below 500 is a yes: a service that wants a password is up. Of the answer only the
-    status line is read, 4096 bytes at most.
+    HTTP/1.1 (over TLS where ``scheme`` is https), and every status below 500 is a yes: a service that wants a password is
+    up. Of the answer only the status line is read, 4096 bytes at most.
     """
     stream: ByteStream | None = None
     try:
@@ -51,6 +57,8 @@ async def probe(
             stream = await dial()
             if probe.kind == "tcp":
                 return Up()
+            if scheme is Scheme.HTTPS:
+                stream = await tls.over(stream)
             await stream.send(_request(path, host_header))
             return _judge(await _first_line(stream))
     except TimeoutError:
@@ -58,6 +66,8 @@ async def probe(
         return _down("no-answer", f"{doing} for {timeout_s:g} s")
     except RemoteError as error:
         return Down(Problem(code=error.code, message=error.message, hint=error.hint))
+    except tls.NotTls:
+        return _down("bad-answer", "answered with something that is not TLS")
     except BROKEN:
         return _down("no-answer", "closed the connection without an answer")
     finally:

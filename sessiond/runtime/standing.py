@@ -20,7 +20,7 @@ from sessiond.core.events import Event, TunnelDown, TunnelUp
 from sessiond.core.ids import ClusterName, SessionId
 from sessiond.core.pace import jittered
 from sessiond.core.session import Endpoint, Phase, Problem, Session, State
-from sessiond.core.spec import Mode, Prefix
+from sessiond.core.spec import Mode, Prefix, Scheme
 from sessiond.core.table import WANTS, Want
 from sessiond.runtime import guard
 from sessiond.runtime.clock import Clock
@@ -156,7 +156,7 @@ class StandingWork:
                     lambda: self._dial(self._current(session.id)),
                     self._allow,
                     lambda _sent, _received: None,
-                    http=session.spec.service.probe.kind == "http",
+                    http=session.spec.service.probe.kind == "http" and session.spec.service.scheme is Scheme.HTTP,
                     guard=partial(guard.isolated, f"a connection to {session.name}"),
                 )
                 await guard.supervised(work.tunnel.serve, f"the door of {session.name}", self._clock)
@@ -228,10 +228,15 @@ class StandingWork:
         if not self.holds_port(session_id):
             return Down(Problem(code="port-taken", message=f"its port {session.open_port} is held by another program"))
         service = session.spec.service
-        root = f"/me/{session.open_port}/" if service.prefix is Prefix.KEEP else "/"
+        root = f"/{service.scheme.root}/{session.open_port}/" if service.prefix is Prefix.KEEP else "/"
         host = f"127.0.0.1:{session.open_port}"
         return await probe(
-            lambda: self._dial(session), service.probe, root + service.probe.path.lstrip("/"), host, _PROBE_TIMEOUT_S
+            lambda: self._dial(session),
+            service.probe,
+            root + service.probe.path.lstrip("/"),
+            host,
+            _PROBE_TIMEOUT_S,
+            service.scheme,
         )
 
     async def _report(self, session: SessionId, event: Event) -> None:

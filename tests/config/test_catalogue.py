@@ -100,6 +100,21 @@ def test_an_unknown_service_has_a_hint(tmp_path: Path) -> None:
     assert "No service was found; see `sessionctl services`." == caught.value.hint
 
 
+def test_what_a_service_speaks(tmp_path: Path) -> None:
+    """Http unless its service.toml says https; existing folders of the name nicedcv have none and speak https."""
+    expected = {"plain": "http", "secure": "https", "nicedcv": "https", "odd/nicedcv": "http"}
+    service(tmp_path, "plain")
+    service(tmp_path, "secure", 'scheme = "https"\n')
+    service(tmp_path, "nicedcv")
+    service(tmp_path / "odd", "nicedcv", 'scheme = "http"\n')
+    here = Catalogue.read([tmp_path])
+    found = {name: here.spec(name).scheme for name in ("plain", "secure", "nicedcv")}
+    found["odd/nicedcv"] = Catalogue.read([tmp_path / "odd"]).spec("nicedcv").scheme
+    assert expected == found
+    service(tmp_path, "wrong", 'scheme = "ftp"\n')
+    assert 'wrong/service.toml:1 scheme: expected one of "http", "https"' in refusal(tmp_path / "wrong")
+
+
 def test_a_folder_is_read_whole_and_as_it_is_now(tmp_path: Path) -> None:
     """What came after the catalogue was read counts; what is for people only stays at home."""
     folder = service(

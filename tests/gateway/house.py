@@ -13,7 +13,7 @@ from aiohttp import web
 
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.gateway import Door, make_gateway, serve_gateway
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Prefix, Scheme
 
 PORT = 50000
 SESSION = "0123456789ab"
@@ -56,7 +56,7 @@ def door(
     following: str = "",
     ended: bool = False,
     prefix: Prefix = Prefix.STRIP,
-    scheme: str = "http",
+    scheme: Scheme = Scheme.HTTP,
 ) -> Door:
     """A door with the values a test does not care about filled in."""
     return Door(

@@ -7,6 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from sessiond.core.spec import Scheme
+
 from .house import KEEPER, PORT, SESSION, Canned, ask, door, house, raw_service, service
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +120,7 @@ def tls() -> ssl.SSLContext:
 
 
 async def test_services_that_speak_https(tls: ssl.SSLContext) -> None:
-    """They are reached at /sme/, with a cookie for both roots, and see the request as at /me/."""
+    """They are reached at /sme/, see the request as at /me/, and whoever asks at /me/ is sent there."""
 
     async def hello(request: web.Request) -> web.Response:
         return web.Response(text=f"{request.scheme} {request.raw_path} {request.headers['X-Forwarded-Prefix']}")
@@ -133,7 +135,7 @@ async def test_services_that_speak_https(tls: ssl.SSLContext) -> None:
     app = web.Application()
     app.router.add_get("/ws", echo)
     app.router.add_get("/{rest:.*}", hello)
-    async with service(app, tls=tls) as upstream, house(door(upstream, scheme="https")) as at:
+    async with service(app, tls=tls) as upstream, house(door(upstream, scheme=Scheme.HTTPS)) as at:
         line = f"GET /sme/{PORT}/x?sessiond={TOKEN} HTTP/1.1"
         status, _, body = await ask(at, line, cookie=False)
         assert (200, f"https /x /sme/{PORT}".encode()) == (status, body)
@@ -146,3 +148,9 @@ async def test_services_that_speak_https(tls: ssl.SSLContext) -> None:
         ):
             await ws.send_str("x" * 100_000)
             assert await ws.receive_str() == "x" * 100_000
+        for asked, there in (
+            (f"/me/{PORT}", f"/sme/{PORT}/"),
+            (f"/me/{PORT}/x?sessiond=a&b=c", f"/sme/{PORT}/x?sessiond=a&b=c"),
+        ):
+            sent_on = await ask(at, f"GET {asked} HTTP/1.1")
+            assert (307, there) == (sent_on[0], sent_on[1]["location"])

@@ -7,6 +7,7 @@ import pytest
 
 from sessiond.api.gateway import Door
 from sessiond.api.waiting import Notice, answer
+from sessiond.core.spec import Scheme
 
 from .house import KEEPER, PORT, SESSION, ask, bound, door, house
 
@@ -123,8 +124,8 @@ async def test_a_token_on_a_waiting_session_is_kept_as_a_cookie() -> None:
 
 
 async def test_a_service_that_will_speak_https_waits_too() -> None:
-    """Before it is up nobody knows what it speaks, so its page waits below /sme/ as well, with a cookie for it."""
-    async with house(waiting()) as at:
+    """Its page waits below /sme/, with a cookie for it; one that speaks http is not found there even then."""
+    async with house(waiting(scheme=Scheme.HTTPS)) as at:
         line = f"GET /sme/{PORT}/?sessiond={KEEPER.token(SESSION)} HTTP/1.1"
         status, headers, _ = await ask(at, line, HTML, cookie=False)
     assert status == 503

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sessiond.core.machine import create
 from sessiond.core.session import Outcome, State
+from sessiond.core.spec import Scheme
 from sessiond.runtime.bus import Published
 from sessiond.runtime.folders import Folders, job_status, service_json
 from tests.core.builders import NOW, WRONG, a_session
@@ -52,6 +54,13 @@ def test_the_five_fields() -> None:
     expected = {"URL": "/me", "PORT": "50000", "SLUG": "lab", "JOB_STATUS": "Failed", "ERROR_MESSAGE": "it went wrong"}
     assert expected == failed
     assert "" == json.loads(service_json(a_session(State.TUNNEL, problem=WRONG), ""))["ERROR_MESSAGE"]
+
+
+def test_the_url_of_a_service_that_speaks_https() -> None:
+    """Is /sme."""
+    one = a_session()
+    secure = replace(one, spec=replace(one.spec, service=replace(one.spec.service, scheme=Scheme.HTTPS)))
+    assert ["/me", "/sme"] == [json.loads(service_json(each, ""))["URL"] for each in (one, secure)]
 
 
 def test_what_is_kept_of_the_rendered_files(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -11,7 +14,7 @@ from anyio.abc import ByteStream
 
 from sessiond.core.errors import NotSent
 from sessiond.core.session import Problem
-from sessiond.core.spec import Probe
+from sessiond.core.spec import Probe, Scheme
 from sessiond.runtime.probe import Answer, Down, Up, probe
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +122,29 @@ async def test_the_request() -> None:
     assert ["GET /me/50001/api?x=1 HTTP/1.1", "Host: 127.0.0.1:50001"] == lines[:2]
     assert "Connection: close" in lines
     assert ["", ""] == lines[-2:]
+
+
+async def test_a_service_that_speaks_https() -> None:
+    """It is asked over TLS, whoever vouches for its certificate; one that does not speak it is told apart."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parents[1] / "gateway" / "node.pem")
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\n\r\n")
+        writer.close()
+
+    for tls, verdict in ((context, Up()), (None, no("bad-answer", "answered with something that is not TLS"))):
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+        port = server.sockets[0].getsockname()[1]
+
+        async def dial(port: int = port) -> ByteStream:
+            return await anyio.connect_tcp("127.0.0.1", port)
+
+        async with server:
+            assert verdict == await probe(dial, Probe(), "/x", "h", 5.0, Scheme.HTTPS)
+    assert b"GET /x HTTP/1.1\r\n" == asked[0]
 
 
 async def test_nothing_can_be_smuggled_into_the_request() -> None:

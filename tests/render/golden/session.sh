@@ -6,7 +6,7 @@ export SESSIOND_JOBDIR='/home/ada/sessiond/0123456789ab'
 . "$SESSIOND_JOBDIR/lib/watch.sh" || exit 1
 . "$SESSIOND_JOBDIR/inputs.sh" || exit 1
 . "$SESSIOND_JOBDIR/secrets.sh" || exit 1
-export SESSIOND_HOST=127.0.0.1 SESSIOND_LISTEN=loopback
+export SESSIOND_HOST=127.0.0.1 SESSIOND_LISTEN=loopback SESSIOND_SCHEME=http
 # What this cluster needs before every script.
 umask 027
 # Working directory, helper functions, the service's port, and word of where it will listen.
