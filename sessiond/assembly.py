@@ -105,6 +105,7 @@ class Assembly:
             setup=config.setup,
             defaults=config.defaults,
             user=(ssh.user if ssh is not None else None) or self._user,
+            host=ssh.host if ssh is not None else "",
             listen={
                 Mode.LOCAL: Listen.SOCKET,
                 Mode.CONTROLLER: Listen.SOCKET,

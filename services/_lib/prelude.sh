@@ -7,9 +7,11 @@ cd "$SESSIOND_JOBDIR" || exit 1
 # shellcheck source=socket.sh
 . "$SESSIOND_JOBDIR/lib/socket.sh" || exit 1
 
-# A prefix for commands in the workspace; empty where the service runs there itself.
-sshusercontainer=""
-export sshusercontainer
+# A prefix for commands in the workspace. There is no way back to it, and what templates ask of it is done here.
+sshusercontainer="bash $SESSIOND_JOBDIR/lib/here.sh"
+# To a node the login node may have another name than to the world.
+case $jobschedulertype in SLURM | PBS) resource_privateIp=${SLURM_SUBMIT_HOST:-${PBS_O_HOST:-$resource_privateIp}} ;; esac
+export sshusercontainer resource_privateIp
 export SESSIOND_SHELL=$$
 
 # Replace file $1 of the session's folder by standard input, all at once, for its owner only.
@@ -47,6 +49,9 @@ elif ! [[ $servicePort =~ ^[1-9][0-9]{0,4}$ ]] || ((servicePort > 65535)); then
   displayErrorMessage "servicePort must be a port number from 1 to 65535."
 fi
 export servicePort
+# Two files that scripts of service folders know.
+echo "$servicePort" | sessiond_write service.port
+echo "$SESSIOND_SHELL" | sessiond_write "$job_number.pid"
 
 # The node's public host keys, up to six, a line each: whoever connects to it through SSH can then tell that it is this
 # node. A service on the host that is reached anyhow needs none. $1 is the folder of the keys.

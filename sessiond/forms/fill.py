@@ -50,13 +50,13 @@ class Answers:
 
     ``given`` are what the person says now; ``usual`` layers of values that stand behind it, the first before the next,
     each used where it is asked for and fits; ``set`` values that nobody but us decides, by variable; ``resource`` the
-    cluster's attributes.
+    cluster's attributes, each with all that it may be called.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)
     usual: Sequence[Mapping[str, str]] = ()
     set: Mapping[str, str] = field(default_factory=dict)
-    resource: Mapping[str, str] = field(default_factory=dict)
+    resource: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def fill(form: Form, answers: Answers) -> tuple[Value, ...]:
@@ -133,7 +133,7 @@ class _Filling:
     def _holds(self, condition: Condition) -> bool:
         match condition:
             case ResourceIs(attribute=attribute, values=values):
-                return self._answers.resource.get(attribute, "") in values
+                return any(name in values for name in self._answers.resource.get(attribute, ()))
             case IsTrue(ref=ref):
                 return any(self._value(param).text == "true" for param in self._there(ref))
             case IsOneOf(ref=ref, values=values):
@@ -158,7 +158,8 @@ class _Filling:
         if fixed is not None:
             return Value(param=param, text=fixed, written=Written.PERSON)
         if param.kind is Kind.RESOURCE:
-            return Value(param=param, text=self._answers.resource.get("name", ""), written=Written.PERSON)
+            name = next(iter(self._answers.resource.get("name", ())), "")
+            return Value(param=param, text=name, written=Written.PERSON)
         if not _is_asked(param):
             return Value(param=param, text=param.default, written=Written.AUTHOR)
         options = self._offered(param)

@@ -77,7 +77,8 @@ def kill_sh(session: Session) -> bytes:
     jobdir = path(session.spec.jobdir)
     template = session.spec.service.file(KILL)
     head = (
-        f"#!/bin/bash\nunset SESSIOND_RUN\ncd {jobdir} || exit 1\n. ./inputs.sh || exit 1\n. ./secrets.sh || exit 1\n"
+        f"#!/bin/bash\nunset SESSIOND_RUN\ncd {jobdir} || exit 1\n"
+        ". ./inputs.sh || exit 1\n. ./secrets.sh || exit 1\n. ./lib/kill.sh || exit 1\n"
     )
     if template is None:
         return f"{head}true\n".encode()

@@ -26,6 +26,7 @@ _OF_THE_SHELL = re.compile(
 _OF_THE_SESSION = re.compile(
     r"openPort|job_number|job_name|workflow_name|pw_job_dir|PW_JOB_PATH|USER_CONTAINER_HOST|sshcmd|sshusercontainer"
     r"|service_name|service_token|jobschedulertype|nports|resource_[A-Za-z0-9_]*|sessiond_[A-Za-z0-9_]*"
+    r"|(submit|cancel|status)_cmd"
 )
 
 
@@ -54,21 +55,26 @@ def variables(session: Session) -> dict[str, str]:
     spec = session.spec
     number = job_number(session.number)
     workflow = spec.workflow.rpartition("/")[2]
+    scheduled = spec.mode in _COMMANDS
     own = {
         "resource_id": spec.cluster,
         "resource_name": spec.cluster,
         "resource_status": "on",
         "resource_namespace": spec.user,
-        "resource_type": "existing",
+        "resource_type": resource_type(spec.mode),
         "resource_workdir": dirname(dirname(spec.jobdir)),  # jobdir is <workdir>/sessiond/<session id>
         "resource_jobdir": spec.jobdir,
-        "resource_publicIp": f"{spec.user}@localhost",
-        "resource_privateIp": "127.0.0.1",
+        "resource_publicIp": f"{spec.user}@{spec.host or 'localhost'}",
+        "resource_privateIp": spec.host if scheduled and spec.host else "127.0.0.1",
         "resource_username": spec.user,
         "resource_ports": str(session.open_port),
+        # There is no tunnel back to the workspace: what is asked of it is done here (lib/here.sh).
         "resource_ssh_usercontainer_options": "",
+        "resource_ssh_usercontainer_port": "22",
+        "resource_ssh_config_path": "~/.ssh/config",
         "nports": "1",
         "jobschedulertype": _SCHEDULER[spec.mode],
+        **_COMMANDS.get(spec.mode, {}),
         "job_number": number,
         "workflow_name": workflow,
         "job_name": f"{workflow}-{number}",
@@ -84,6 +90,11 @@ def variables(session: Session) -> dict[str, str]:
     # What an author wrote may name what stands before it.
     last = {name: text for name, text in spec.params.items() if name in spec.authored and name not in own}
     return {**{name: text for name, text in spec.params.items() if name not in last}, **own, **last}
+
+
+def resource_type(mode: Mode) -> str:
+    """What existing forms and templates call the kind of a resource: one with a batch scheduler of its own, or any."""
+    return "slurmshv2" if mode in _COMMANDS else "existing"
 
 
 def job_number(number: int) -> str:
@@ -106,7 +117,14 @@ def secrets_sh(session: Session) -> bytes:
 _SCHEDULER = {Mode.LOCAL: "CONTROLLER", Mode.CONTROLLER: "CONTROLLER", Mode.SLURM: "SLURM", Mode.PBS: "PBS"}
 
 
-_PATHS = frozenset({"resource_workdir", "resource_jobdir", "pw_job_dir", "PW_JOB_PATH"})
+_COMMANDS = {
+    Mode.SLURM: {"submit_cmd": "sbatch", "cancel_cmd": "scancel", "status_cmd": "squeue"},
+    Mode.PBS: {"submit_cmd": "qsub", "cancel_cmd": "qdel", "status_cmd": "qstat"},
+}
+"""A scheduler's commands, under the names that templates know; without a scheduler there are none."""
+
+
+_PATHS = frozenset({"resource_workdir", "resource_jobdir", "pw_job_dir", "PW_JOB_PATH", "resource_ssh_config_path"})
 """Ours, and paths on the execution host: they may begin with its home folder."""
 
 

@@ -19,6 +19,7 @@ from sessiond.render.quote import word
 
 _MARK = b"\x1e"
 _TIMEOUT_S = 10.0
+_GIVEN = " ".join(f'{name}="${name}"' for name in ("HOME", "USER", "LOGNAME"))
 _HINT = 'its url.sh must end with something like: export URLEND="lab\\""'
 
 _TIME = "(new Date()).getTime()"
@@ -32,7 +33,8 @@ _URL_SAFE = "/?#[]@!$&()*+,;=:%~-._"
 
 
 def url_command(session: Session, url_sh: bytes) -> Command:
-    """Run ``url_sh`` with the session's inputs and secrets and nothing else, for at most ten seconds.
+    """Run ``url_sh`` with the session's inputs and secrets, who and where the user is, and nothing else, for at most
+    ten seconds.
 
     All of it travels on stdin, so no secret is in an argv; url.sh itself has no stdin to read and nowhere to print.
     `read_urlend` reads the answer. Raises SpecError where url.sh is no text.
@@ -54,7 +56,8 @@ def url_command(session: Session, url_sh: bytes) -> Command:
         + "}\n"
     )
     return Command(
-        argv=("env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "bash", "--noprofile", "--norc", "-s"),
+        # sh, because bash would first run what BASH_ENV says.
+        argv=("sh", "-c", f"exec env -i {_GIVEN} PATH=/usr/local/bin:/usr/bin:/bin bash --noprofile --norc -s"),
         stdin=script.encode(),
         timeout_s=_TIMEOUT_S,
     )

@@ -16,7 +16,7 @@ from sessiond.core.spec import LaunchSpec, Listen, Mode, Resources, ServiceSpec
 from sessiond.forms.flatten import Where
 from sessiond.render.inputs import check_name, job_number
 from sessiond.runtime.resources import NAMES, QUEUE, behind, resources
-from sessiond.runtime.workflow import Site, Wanted, filled
+from sessiond.runtime.workflow import Site, Wanted, filled, with_port
 
 LOCAL = ClusterName("local")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -46,7 +46,7 @@ class Place:
     """A cluster as configured: where session folders go, what precedes every script, default values.
 
     ``modes`` are those a session can have there, the usual one first. ``listen`` says for each where a service is to
-    listen.
+    listen. ``host`` is its login node, empty for this machine.
     """
 
     name: ClusterName
@@ -55,6 +55,7 @@ class Place:
     setup: str
     defaults: Mapping[str, str]
     user: str
+    host: str = ""
     listen: Mapping[Mode, Listen] = field(default_factory=dict)
 
 
@@ -146,6 +147,7 @@ def launch_spec(
         mode=found.mode,
         user=place.user,
         jobdir=str(PurePosixPath(place.workdir) / "sessiond" / new_id),
+        host=place.host,
         params=found.params,
         secrets={"service_token": secrets.token_urlsafe(24), **found.secrets},
         resources=found.resources,
@@ -193,7 +195,7 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
         service=service,
         workflow=request.service,
         mode=mode,
-        params=params,
+        params=with_port(params),
         secrets=hidden,
         resources=resources(wishes, time=request.time, directives=request.directives),
     )

@@ -10,7 +10,7 @@ from sessiond.core.spec import Mode, Resources
 from sessiond.forms.fill import Answers, Value, fill
 from sessiond.forms.flatten import Where, directive, flatten
 from sessiond.forms.model import Form, Kind, Param
-from sessiond.render.inputs import is_ours
+from sessiond.render.inputs import is_ours, resource_type
 from sessiond.runtime.resources import NAMES, resources
 
 _SCHEDULER = "jobschedulertype"
@@ -106,7 +106,7 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
                 given=settings,
                 usual=(wanted.remembered, _defaults(form, site)),
                 set={} if word is None else {_SCHEDULER: word},
-                resource={"name": site.cluster, "provider": "existing", "type": "existing"},
+                resource=_resource(site),
             ),
         ),
         lambda: resources(wishes, time=wanted.time, directives=wanted.directives),
@@ -122,11 +122,17 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
     return Filled(
         service=flat.service,
         mode=mode,
-        params=_with_port({name: text for name, text in flat.params.items() if not is_ours(name)}),
+        params=with_port({name: text for name, text in flat.params.items() if not is_ours(name)}),
         secrets={name: text for name, text in flat.secrets.items() if not is_ours(name)},
         resources=replace(found, extra=(*flat.directives, *found.extra)),
         authored=flat.authored,
     )
+
+
+def _resource(site: Site) -> Mapping[str, tuple[str, ...]]:
+    """What conditions may ask about the cluster. A machine of one's own with a batch scheduler has had two names."""
+    kinds = dict.fromkeys((*map(resource_type, site.modes), "existing"))
+    return {"name": (site.cluster,), "provider": tuple(kinds), "type": tuple(kinds)}
 
 
 def _with_all_problems(fill_in: Callable[[], tuple[Value, ...]], ask: Callable[[], object]) -> tuple[Value, ...]:
@@ -218,7 +224,7 @@ def _defaults(form: Form, site: Site) -> Mapping[str, str]:
     return found
 
 
-def _with_port(params: dict[str, str]) -> dict[str, str]:
-    """A port that the form fixes may be in any section."""
+def with_port(params: dict[str, str]) -> dict[str, str]:
+    """``params`` with the service's port under the name that scripts know: a form may fix it in any section."""
     found = [text for name, text in params.items() if name.endswith(f"_{_PORT}") and text]
     return {**params, _PORT: found[0]} if found and not params.get(_PORT) else params

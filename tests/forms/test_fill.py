@@ -10,7 +10,7 @@ from sessiond.core.errors import SpecError
 from sessiond.forms.fill import Answers, Written, fill
 from tests.forms.samples import form, sample
 
-RESOURCE = {"name": "frontier", "provider": "existing"}
+RESOURCE = {"name": ("frontier",), "provider": ("existing",)}
 
 
 def filled(name: str, **given: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from tests.render.sample import session
 from tests.render.test_inputs import HOSTILE, through_bash
 
 WHERE = Where(user="ada", workspace_user="lovelace", workdir="~/work/", number="00007")
-RESOURCE = {"name": "frontier", "provider": "existing"}
+RESOURCE = {"name": ("frontier",), "provider": ("existing",)}
 GOLDEN = Path(__file__).parent / "golden"
 
 

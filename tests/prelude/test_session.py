@@ -66,13 +66,12 @@ def test_the_endpoint_is_published_before_the_template(trial: MakeTrial) -> None
 def test_the_template_has_what_the_contract_promises(trial: MakeTrial) -> None:
     """Inputs, secrets, load_env as shell text after the cluster's set-up, helper variables, no stdin, no options."""
     one = trial(
-        'echo "$FROM_LOAD|$FROM_SETUP|$service_token|$job_number|$resource_jobdir|$sshusercontainer|$-"\n'
-        "cat; read -r x; echo rest\n",
+        'echo "$FROM_LOAD|$FROM_SETUP|$service_token|$job_number|$resource_jobdir|$-"\ncat; read -r x; echo rest\n',
         params={"service_load_env": "FROM_LOAD=$FROM_SETUP-loaded"},
         setup="FROM_SETUP=setup",
     )
     assert 0 == one.run()
-    assert [f"setup-loaded|setup|s3cret|00007|{one.folder}||hB", "rest"] == one.log().splitlines()
+    assert [f"setup-loaded|setup|s3cret|00007|{one.folder}|hB", "rest"] == one.log().splitlines()
 
 
 def test_signals_reach_what_the_template_starts(trial: MakeTrial) -> None:

@@ -42,7 +42,9 @@ def test_golden(name: str) -> None:
 def test_where_to_listen(mode: Mode, listen: Listen, expected: str) -> None:
     """The script says by what name the service is reached, and where the template may listen."""
     script = bundle(session(mode=mode, listen=listen), lib())["session.sh"].decode()
-    assert [f"export {expected} SESSIOND_SCHEME=http"] == [line for line in script.splitlines() if "SESSIOND_LISTEN" in line]
+    assert [f"export {expected} SESSIOND_SCHEME=http"] == [
+        line for line in script.splitlines() if "SESSIOND_LISTEN" in line
+    ]
 
 
 def test_everything_is_in_the_bundle() -> None:
@@ -55,6 +57,8 @@ def test_everything_is_in_the_bundle() -> None:
         "session.sh",
         "kill.sh",
         "utils/notify.sh",
+        "lib/here.sh",
+        "lib/kill.sh",
         "lib/ports.sh",
         "lib/prelude.sh",
         "lib/socket.sh",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessiond.core.errors import SpecError
+from sessiond.core.spec import Mode
 from sessiond.render.inputs import check_name, inputs_sh, secrets_sh, variables
 from sessiond.render.quote import word
 from tests.render.sample import session
@@ -117,9 +119,28 @@ def test_own_values_win_and_the_table_is_complete() -> None:
         "service_name": "trial",
         "pw_job_dir": "/home/ada/sessiond/0123456789ab",
         "sessiond_base": "/me/51234",
+        "resource_type": "existing",
+        "resource_ssh_config_path": "~/.ssh/config",
     }
     assert expected == {name: seen[name] for name in expected}
     assert "s3cret" not in seen.values()
+    assert "submit_cmd" not in seen
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (Mode.CONTROLLER, ["existing", "ada@login.example", "127.0.0.1", "CONTROLLER", "", "", ""]),
+        (Mode.SLURM, ["slurmshv2", "ada@login.example", "login.example", "SLURM", "sbatch", "scancel", "squeue"]),
+        (Mode.PBS, ["slurmshv2", "ada@login.example", "login.example", "PBS", "qsub", "qdel", "qstat"]),
+    ],
+)
+def test_what_a_cluster_is_called(mode: Mode, expected: list[str]) -> None:
+    """Its login node with the account there, and the scheduler's commands, under the names of existing templates."""
+    one = session(mode=mode)
+    seen = variables(replace(one, spec=replace(one.spec, host="login.example")))
+    names = ["resource_type", "resource_publicIp", "resource_privateIp", "jobschedulertype"]
+    assert expected == [seen.get(name, "") for name in (*names, "submit_cmd", "cancel_cmd", "status_cmd")]
 
 
 def test_sshcmd_runs_its_words_here() -> None:

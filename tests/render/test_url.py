@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -133,9 +135,42 @@ def test_url_sh_that_is_no_text() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\x1e"), min_size=1))
 def test_urlend_comes_back_as_it_was(text: str) -> None:
-    """Any text survives the way through the shell; the environment of the caller does not get in."""
+    """Any text survives the way through the shell."""
     assert text == read_urlend(run(b'URLEND="$odd"', {"odd": text}))
-    assert "none" == read_urlend(run(b'URLEND="${HOME-none}"'))
+
+
+def test_who_and_where_the_user_is_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The workspace's home and user are known, also to what an author wrote; no other variable gets in, and no file."""
+    (tmp_path / "env").write_text("URLEND=ours\n")
+    for name, value in {"HOME": "/home/$(ada)", "USER": "ada", "BASH_ENV": str(tmp_path / "env"), "OTHER": "x"}.items():
+        monkeypatch.setenv(name, value)
+    one = session(params={"service_dir": "$HOME/x"})
+    authored = replace(one, spec=replace(one.spec, authored=("service_dir",)))
+    command = url_command(authored, b'URLEND="${URLEND-}|$HOME|$USER|${OTHER-none}|$service_dir"')
+    done = subprocess.run(command.argv, input=command.stdin, capture_output=True, check=True)
+    said = read_urlend(Completed(rc=0, stdout=done.stdout, stderr=done.stderr))
+    assert "|/home/$(ada)|ada|none|/home/$(ada)/x" == said
+
+
+OLD = (
+    ("docker", 'export URLEND="\\""', "/me/51234/"),
+    ("lab", 'export URLEND="lab\\""', "/me/51234/lab"),
+    ("tree", 'export URLEND="tree?dt=\\"+(new Date()).getTime()"', "/me/51234/tree?dt=1700000000000"),
+    (
+        "vnc",
+        'export URLEND="vnc.html?resize=remote\\&autoconnect=true\\&show_dot=true\\&path=websockify\\&password=headless'
+        '\\&host=\\"+window.location.host+\\"/me/${openPort}\\"+\\"\\/\\&dt=\\"+(new Date()).getTime()"',
+        f"/me/51234/{VNC_TAIL}",
+    ),
+)
+"""What each kind of existing url.sh says, as its shell text, and where the browser lands."""
+
+
+@pytest.mark.parametrize(("text", "expected"), [one[1:] for one in OLD], ids=[one[0] for one in OLD])
+def test_existing_url_sh(text: str, expected: str) -> None:
+    """From the file to the address."""
+    urlend = read_urlend(run(f"{text}\n".encode()))
+    assert expected == landing(urlend, "/me/51234", "127.0.0.1:8700", 1_700_000_000_000)
 
 
 def test_secrets_are_not_in_the_argv() -> None:

@@ -76,6 +76,26 @@ def test_a_workflow_is_a_session_of_its_service(catalogue: Catalogue) -> None:
     assert 'export service_home="$HOME"\n' in text
 
 
+@pytest.mark.parametrize(("asked", "there"), [("existing", 2), ("slurmshv2", 1), ("gclusterv2", 0)])
+def test_what_a_cluster_is_called_in_conditions(catalogue: Catalogue, tmp_path: Path, asked: str, there: int) -> None:
+    """A cluster with a scheduler by both names that forms have for one of one's own, this machine by one of them."""
+    condition = f'{{"pwrl_host.resource.provider": ["{asked}"]}}'
+    (tmp_path / "notebook" / "workflows" / "asks.xml").write_text(
+        '<tool><inputs><section name="pwrl_host"><param name="resource" type="computeResource"/></section>'
+        f'<section name="service"><param name="x" type="text" value="1" show_if=\'{condition}\'/></section>'
+        "</inputs></tool>"
+    )
+    found = Catalogue.read([tmp_path])
+    assert there == sum("service_x" in made(found, "asks", place).spec.params for place in (HERE, FRONTIER))
+
+
+def test_a_port_in_any_section_is_the_service_s(catalogue: Catalogue) -> None:
+    """Of a form, and of what is said about a service without one."""
+    assert "8443" == made(catalogue, "wired", FRONTIER).spec.params["servicePort"]
+    for name in ("servicePort", "service_servicePort", "dcv.servicePort"):
+        assert "8443" == made(catalogue, "desk", settings={name: "8443"}).spec.params["servicePort"]
+
+
 def test_a_service_goes_before_a_workflow_of_its_name(catalogue: Catalogue) -> None:
     """`notebook` is the service; its form is `notebook/notebook`."""
     assert {} == made(catalogue, "notebook").spec.params

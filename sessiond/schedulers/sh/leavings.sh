@@ -28,9 +28,11 @@ remove_ours() {
   files=''
   free_socket
   [ -s pbs.out ] || rm -f pbs.out
+  number=$(sed -n "s/^export job_number='\([0-9]*\)'\$/\1/p" inputs.sh 2>/dev/null)
   for file in secrets.sh setup.sh run.sh slurm_run.sh pbs_run.sh job_torque.sh lib utils service ports socket.folder endpoint \
     notified walltime exit.runner stop.new pbs.began pbs.began.* pbs.limit pbs.limit.new pbs.deleted *.lock attempt.*.* \
-    .stage.* .failure* .endpoint.* .exit.* .ports.*; do
+    .stage.* .failure* .endpoint.* .exit.* .ports.* \
+    service.port "${number:-none}.pid"; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     remove "./$file" || files="$files $file"
   done
