@@ -22,7 +22,7 @@ rm -f endpoint exit failure .failure notified
 # What an earlier run left that was killed.
 sessiond_release_socket
 
-sessiond_caught="" sessiond_status=1 sessiond_retries=5
+sessiond_caught="" sessiond_status=1 sessiond_retries=5 sessiond_scouting=""
 
 # End the service's shell: politely, after three seconds not.
 sessiond_end() {
@@ -47,6 +47,7 @@ sessiond_signal() {
 # shellcheck disable=SC2329  # called by a trap
 sessiond_publish() {
   trap '' TERM INT HUP USR1
+  [ -z "$sessiond_scouting" ] || kill "$sessiond_scouting" 2>/dev/null
   local reason=exit
   umask 077
   if [ -n "$sessiond_caught" ]; then
@@ -70,19 +71,57 @@ sessiond_processes() {
   grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null | sed 's|/environ$||'
 }
 
-# Whether another program listens on the port that was chosen for the service, and the service itself does not. A
-# socket's owner is whoever has it among its open files, and the session's own are marked in their environment.
-sessiond_lost_port() {
-  local hex inodes inode processes
-  sessiond_port=$(sed -n 's/^port=//p' endpoint 2>/dev/null)
-  [ -n "$sessiond_port" ] && grep -qx "$sessiond_port" ports 2>/dev/null || return 1
-  printf -v hex '%04X' "$sessiond_port"
-  inodes=$(sessiond_sockets | sed -n "s/^$hex:\([0-9]\)/\1/p")
-  [ -n "$inodes" ] || return 1
+# The sockets that listen on port $1, by their inodes.
+sessiond_listeners() {
+  local hex
+  printf -v hex '%04X' "$1"
+  sessiond_sockets | sed -n "s/^$hex:\([0-9]\)/\1/p"
+}
+
+# Whether one of the sockets $@ is the session's. A socket's owner is whoever has it among its open files, and the
+# session's own processes are marked in their environment.
+sessiond_owns() {
+  local inode processes
+  [ $# -gt 0 ] || return 1
   # shellcheck disable=SC2153  # from the environment
   mapfile -t processes < <(sessiond_processes "SESSIOND_TAG=$SESSIOND_TAG")
-  for inode in $inodes; do
-    if [ -n "$(find "${processes[@]/%//fd}" -lname "socket:\[$inode\]" 2>/dev/null)" ]; then return 1; fi
+  for inode; do
+    if [ -n "$(find "${processes[@]/%//fd}" -lname "socket:\[$inode\]" 2>/dev/null)" ]; then return 0; fi
+  done
+  return 1
+}
+
+# The port that was published, if it is one.
+sessiond_published() { sed -n 's/^port=//p' endpoint 2>/dev/null; }
+
+# Whether another program listens on the port that was chosen for the service, and the service itself does not.
+sessiond_lost_port() {
+  local sockets
+  sessiond_port=$(sessiond_published)
+  [ -n "$sessiond_port" ] && grep -qx "$sessiond_port" ports 2>/dev/null || return 1
+  mapfile -t sockets < <(sessiond_listeners "$sessiond_port")
+  [ ${#sockets[@]} -gt 0 ] && ! sessiond_owns "${sockets[@]}"
+}
+
+# For a service that may listen on the session's own port instead of the one that was chosen for it: look until one of
+# the two is listened on, and publish the other one once that was so twice in a row.
+sessiond_scout() {
+  local nap port sockets seen=0
+  exec {nap}<> <(:)
+  while read -rt 1 -u "$nap" || true; do
+    port=$(sessiond_published)
+    [ -n "$port" ] || continue
+    [ "$port" != "$SESSIOND_OPEN_PORT" ] || return
+    mapfile -t sockets < <(sessiond_listeners "$port")
+    if sessiond_owns "${sockets[@]}"; then return; fi
+    mapfile -t sockets < <(sessiond_listeners "$SESSIOND_OPEN_PORT")
+    if ! sessiond_owns "${sockets[@]}"; then
+      seen=0
+    elif ((++seen == 2)); then
+      umask 077
+      sed "s/^port=.*/port=$SESSIOND_OPEN_PORT/" endpoint > .endpoint.scout && mv -f .endpoint.scout endpoint
+      return
+    fi
   done
 }
 
@@ -104,6 +143,10 @@ trap 'sessiond_signal HUP' HUP
 # displayErrorMessage somewhere below the service's shell. Schedulers send this signal too; then it means nothing here.
 trap 'sessiond_interrupted=yes; [ ! -f .failure ] || sessiond_end' USR1
 
+if [ -n "${SESSIOND_OPEN_PORT-}" ]; then
+  sessiond_scout < /dev/null > /dev/null 2>&1 &
+  sessiond_scouting=$!
+fi
 for ((sessiond_try = 0; sessiond_try <= sessiond_retries; sessiond_try++)); do
   # Bash lets background jobs ignore these two signals; a server, and what runs in it, must be open to them.
   (

@@ -31,7 +31,8 @@ class SessionDoors:
         # One that has answered before is tried, even while its probe is in doubt: it may well answer. But never while
         # the session's own port is not ours: behind it somebody else's program would get the requests, tokens and all.
         ready = session.state in _ANSWERING or (session.state is State.TUNNEL and session.ready_at is not None)
-        ready = ready and self._standing.holds_port(session.id) and self._desk.clusters.watching(session)
+        port = self._standing.port_of(session.id)
+        ready = ready and port is not None and self._desk.clusters.watching(session)
         return Door(
             open_port=open_port,
             session_id=session.id,
@@ -43,7 +44,7 @@ class SessionDoors:
             ended=not session.live,
             prefix=session.spec.service.prefix,
             scheme=session.spec.service.scheme,
-            upstream=(HOST, open_port),
+            upstream=(HOST, port) if port is not None else None,
         )
 
     def carried(self, open_port: int, sent: int, received: int) -> None:

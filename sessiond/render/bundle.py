@@ -9,6 +9,7 @@ from sessiond.core.errors import SpecError
 from sessiond.core.session import Session
 from sessiond.core.spec import Mode
 from sessiond.render.inputs import inputs_sh, secrets_sh
+from sessiond.render.ports import may_take_open_port, takes_open_port
 from sessiond.render.quote import path, word
 
 START = "start-template.sh"
@@ -55,6 +56,7 @@ def session_sh(session: Session) -> bytes:
         f"export SESSIOND_JOBDIR={path(spec.jobdir)}\n"
         "# The mark must be in the environment the process began with: that is where it is looked for.\n"
         f'[ "${{SESSIOND_TAG-}}" = {tag} ] || SESSIOND_TAG={tag} exec bash "$SESSIOND_JOBDIR/session.sh"\n'
+        f"{_may_listen_at(session)}"
         "# The watcher comes back from this line in a shell of the service's own, where the rest runs.\n"
         '. "$SESSIOND_JOBDIR/lib/watch.sh" || exit 1\n'
         '. "$SESSIOND_JOBDIR/inputs.sh" || exit 1\n'
@@ -62,6 +64,7 @@ def session_sh(session: Session) -> bytes:
         f"export SESSIOND_HOST={host} SESSIOND_LISTEN={spec.listen} SESSIOND_SCHEME={spec.service.scheme}\n"
         "# What this cluster needs before every script.\n"
         f"{_lines(spec.setup)}"
+        f"{_listens_at(session)}"
         "# Working directory, helper functions, the service's port, and word of where it will listen.\n"
         '. "$SESSIOND_JOBDIR/lib/prelude.sh" || exit 1\n'
         'eval "${service_load_env-}"\n'
@@ -83,6 +86,18 @@ def kill_sh(session: Session) -> bytes:
     if template is None:
         return f"{head}true\n".encode()
     return f"{head}# From here on: {KILL}, as it is.\n".encode() + template.content
+
+
+def _may_listen_at(session: Session) -> str:
+    """Tells the watcher of another port that the service may turn out to listen on."""
+    return f"export SESSIOND_OPEN_PORT={session.open_port}\n" if may_take_open_port(session.spec.service) else ""
+
+
+def _listens_at(session: Session) -> str:
+    """The port of a service that knows no other one."""
+    if session.spec.params.get("servicePort") or not takes_open_port(session.spec.service):
+        return ""
+    return "# The service's scripts name no port but the session's own.\nservicePort=$openPort\n"
 
 
 def _lines(text: str) -> str:

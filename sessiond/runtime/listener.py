@@ -82,7 +82,10 @@ async def reserve(first: int, last: int, taken: Container[int], start_hint: int)
 
 
 async def bind(port: int) -> Listener:
-    """Listen on ``port``, that of a session from before. Raises NotSent where it cannot be had now; try again later."""
+    """Listen on ``port``, that of a session from before, or if it is 0 on any that is free.
+
+    Raises NotSent where it cannot be had now; try again later.
+    """
     try:
         return Listener(_listen(port))
     except OSError as error:

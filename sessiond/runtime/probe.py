@@ -48,8 +48,8 @@ async def probe(
     """Ask the service behind ``dial`` whether it answers, within ``timeout_s`` in all; never raises for its sake.
 
     For ``probe.kind`` "tcp" an accepted connection is a yes. Else ``path``, from the server's root, is asked for with
-    HTTP/1.1 (over TLS where ``scheme`` is https), and every status below 500 is a yes: a service that wants a password is
-    up. Of the answer only the status line is read, 4096 bytes at most.
+    HTTP/1.1 (over TLS where ``scheme`` is https), and every status below 500 is a yes: a service that wants a password
+    is up. Of the answer only the status line is read, 4096 bytes at most.
     """
     stream: ByteStream | None = None
     try:

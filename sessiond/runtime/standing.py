@@ -22,6 +22,7 @@ from sessiond.core.pace import jittered
 from sessiond.core.session import Endpoint, Phase, Problem, Session, State
 from sessiond.core.spec import Mode, Prefix, Scheme
 from sessiond.core.table import WANTS, Want
+from sessiond.render.ports import may_take_open_port
 from sessiond.runtime import guard
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.letters import Letter, Standing
@@ -44,8 +45,15 @@ Allow = Callable[[Peer], Awaitable[bool]]
 
 @dataclass(slots=True)
 class _Work:
-    """What is running for one session."""
+    """What is running for one session.
 
+    ``late``: its service may itself listen on the session's own port in the workspace, so the door opens only once the
+    service has ``answered``, and elsewhere if that port is the service's.
+    """
+
+    late: bool = False
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    opened: anyio.Event = field(default_factory=anyio.Event)
     door: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     closed: anyio.Event = field(default_factory=anyio.Event)
     tunnel: Tunnel | None = None
@@ -99,7 +107,10 @@ class StandingWork:
                 work.door.cancel()
             return
         if work is None:
-            work = self._works[session.id] = _Work()
+            work = self._works[session.id] = _Work(late=may_take_open_port(session.spec.service))
+            handed = self._listeners.pop(session.open_port, None) if work.late else None
+            if handed is not None:
+                handed.close()
             self._group.start_soon(self._keep_door, session, work, name=f"door of {session.name}")
         if Want.TUNNEL in WANTS[session.state]:
             self._probe(session, work)
@@ -133,10 +144,11 @@ class StandingWork:
                 if not goes_on and self._reachable(session):
                     self.suspect(session_id)
 
-    def holds_port(self, session: SessionId) -> bool:
-        """Whether it is us who listen on the session's own port."""
+    def port_of(self, session: SessionId) -> int | None:
+        """The port of this machine where the session's door is: its own one, unless its service has that; None while
+        there is no door."""
         work = self._works.get(session)
-        return work is not None and work.tunnel is not None
+        return work.tunnel.port if work is not None and work.tunnel is not None else None
 
     async def closed(self, session: SessionId) -> None:
         """Wait until the session's port is free again."""
@@ -150,7 +162,9 @@ class StandingWork:
         listener: Listener | None = None
         try:
             with work.door:
-                listener = self._listeners.pop(session.open_port, None) or await self._bound(session)
+                if work.late:
+                    await work.answered.wait()
+                listener = self._listeners.pop(session.open_port, None) or await self._bound(session, late=work.late)
                 work.tunnel = Tunnel(
                     listener,
                     lambda: self._dial(self._current(session.id)),
@@ -159,6 +173,7 @@ class StandingWork:
                     http=session.spec.service.probe.kind == "http" and session.spec.service.scheme is Scheme.HTTP,
                     guard=partial(guard.isolated, f"a connection to {session.name}"),
                 )
+                work.opened.set()
                 await guard.supervised(work.tunnel.serve, f"the door of {session.name}", self._clock)
         finally:
             work.tunnel = None
@@ -175,12 +190,14 @@ class StandingWork:
             return None
         return found if found.live else None
 
-    async def _bound(self, session: Session) -> Listener:
-        """The session's own port again, after a restart; as long as another program has it, wait for it."""
+    async def _bound(self, session: Session, *, late: bool) -> Listener:
+        """The session's own port again, after a restart; as long as another program has it, wait for it.
+
+        If it is ``late`` that program is the service: then another port."""
         told = False
         while True:
             try:
-                listener = await bind(session.open_port)
+                listener = await (_either(session.open_port) if late else bind(session.open_port))
             except NotSent as error:
                 if not told:
                     log.warning("a session's port is not free", session=session.id, why=error.message)
@@ -202,7 +219,7 @@ class StandingWork:
             work.prober = prober = Prober(
                 partial(self._ask, session.id),
                 self._clock,
-                partial(self._report, session.id, TunnelUp()),
+                partial(self._report_up, session.id),
                 partial(self._report_down, session.id),
                 pace=_pace(session),
             )
@@ -225,7 +242,8 @@ class StandingWork:
 
     async def _ask(self, session_id: SessionId) -> Answer:
         session = self._current(session_id)
-        if not self.holds_port(session_id):
+        work = self._works.get(session_id)
+        if work is None or (work.tunnel is None and not work.late):
             return Down(Problem(code="port-taken", message=f"its port {session.open_port} is held by another program"))
         service = session.spec.service
         root = f"/{service.scheme.root}/{session.open_port}/" if service.prefix is Prefix.KEEP else "/"
@@ -242,9 +260,24 @@ class StandingWork:
     async def _report(self, session: SessionId, event: Event) -> None:
         await self._tell(Standing(session=session, event=event))
 
+    async def _report_up(self, session_id: SessionId) -> None:
+        work = self._works.get(session_id)
+        if work is not None and work.late:
+            work.answered.set()
+            await work.opened.wait()
+        await self._report(session_id, TunnelUp())
+
     async def _report_down(self, session_id: SessionId, problem: Problem) -> None:
         self._poke(self._current(session_id))
         await self._report(session_id, TunnelDown(problem=problem))
+
+
+async def _either(port: int) -> Listener:
+    """``port``, or if that is taken any other. Raises NotSent."""
+    try:
+        return await bind(port)
+    except NotSent:
+        return await bind(0)
 
 
 def _pace(session: Session) -> Pace:

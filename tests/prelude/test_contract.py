@@ -41,11 +41,11 @@ def test_variables_of_every_mode(trial: MakeTrial, mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", Mode)
 def test_functions_and_files_of_every_mode(trial: MakeTrial, mode: Mode) -> None:
-    """Another port and nothing but it; the port and the pid in files; notify.sh below pw_job_dir; the folder as it is."""
+    """Another port and nothing but it; port and pid in files; notify.sh below pw_job_dir; the folder as it is."""
     one = trial(
         'findAvailablePort >other; [ "$$" = "$(cat "${job_number}.pid")" ] && pwd -P >here\n'
         '[ "$servicePort" = "$(cat service.port)" ] && ${sshusercontainer} ${pw_job_dir}/utils/notify.sh\n'
-        'bash -c "set -e; displayErrorMessage no"; echo not reached\n',
+        'bash -c "set -e; displayErrorMessage no"; sleep 600; echo not reached\n',
         mode=mode,
     )
     assert 1 == one.run(SESSIOND_NODE="n1")
@@ -86,7 +86,7 @@ def kill(one: MakeTrial, template: str, tmp_path: Path, *, status: int = 0) -> s
 
 
 def test_a_kill_template_s_ssh_to_its_own_host_stays_here(trial: MakeTrial, tmp_path: Path) -> None:
-    """A script written for the login node, which ends things on this node by way of ssh, runs here; also in children."""
+    """A script for the login node, which ends things on this node by way of ssh, runs here; also in children."""
     template = (
         "echo 'echo \"$0 $PWD\"; exit 3' >inner.sh\n"
         "echo \"ssh -o StrictHostKeyChecking=no $(hostname) 'bash -s' < $PWD/inner.sh\" >service-kill.sh\n"
