@@ -11,12 +11,34 @@ import pytest
 from sessiond.core.spec import Mode
 from tests.prelude.conftest import MakeTrial
 
-EVERYWHERE = (
-    "resource_id resource_name resource_status resource_namespace resource_type resource_workdir resource_publicIp"
-    " resource_privateIp resource_username resource_ports resource_jobdir resource_ssh_config_path"
-    " resource_ssh_usercontainer_port nports jobschedulertype job_number workflow_name job_name pw_job_dir openPort"
-    " sshcmd service_name PW_JOB_PATH USER_CONTAINER_HOST servicePort sshusercontainer"
-).split()
+EVERYWHERE = [
+    "resource_id",
+    "resource_name",
+    "resource_status",
+    "resource_namespace",
+    "resource_type",
+    "resource_workdir",
+    "resource_publicIp",
+    "resource_privateIp",
+    "resource_username",
+    "resource_ports",
+    "resource_jobdir",
+    "resource_ssh_config_path",
+    "resource_ssh_usercontainer_port",
+    "nports",
+    "jobschedulertype",
+    "job_number",
+    "workflow_name",
+    "job_name",
+    "pw_job_dir",
+    "openPort",
+    "sshcmd",
+    "service_name",
+    "PW_JOB_PATH",
+    "USER_CONTAINER_HOST",
+    "servicePort",
+    "sshusercontainer",
+]
 """Variables that have a value in every session."""
 SCHEDULED = ("submit_cmd", "cancel_cmd", "status_cmd")
 

@@ -158,8 +158,10 @@ OLD = (
     ("tree", 'export URLEND="tree?dt=\\"+(new Date()).getTime()"', "/me/51234/tree?dt=1700000000000"),
     (
         "vnc",
-        'export URLEND="vnc.html?resize=remote\\&autoconnect=true\\&show_dot=true\\&path=websockify\\&password=headless'
-        '\\&host=\\"+window.location.host+\\"/me/${openPort}\\"+\\"\\/\\&dt=\\"+(new Date()).getTime()"',
+        (
+            'export URLEND="vnc.html?resize=remote\\&autoconnect=true\\&show_dot=true\\&path=websockify\\&password=headless'
+            '\\&host=\\"+window.location.host+\\"/me/${openPort}\\"+\\"\\/\\&dt=\\"+(new Date()).getTime()"'
+        ),
         f"/me/51234/{VNC_TAIL}",
     ),
 )
