@@ -20,7 +20,7 @@ LANGUAGE = frozenset({"__future__", "collections", "dataclasses", "enum", "funct
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset({"zlib"}),
     "render": frozenset({"sessiond.core", "stdlib"}),
-    "forms": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"}),
+    "forms": frozenset({"sessiond.core", "sessiond.render.inputs", "sessiond.render.quote", "stdlib"}),
     "schedulers": frozenset({"sessiond.core", "sessiond.render.quote", "stdlib"})
     | {f"sessiond.render.{name}" for name in ("directives", "slurm_directives", "pbs_directives")},
     "config": frozenset({"sessiond.core", "sessiond.forms", "sessiond.paths", "stdlib"}),

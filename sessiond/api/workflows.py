@@ -17,7 +17,6 @@ from sessiond.config.workflows import WorkflowFile
 from sessiond.core.errors import SpecError, printable
 from sessiond.forms.model import Condition, Form, Option, Param, in_words
 from sessiond.forms.xml import read_form
-from sessiond.render.inputs import is_reserved
 from sessiond.runtime.resources import NAMES
 
 
@@ -77,13 +76,8 @@ def workflow_view(form: Form, catalogue: Catalogue, *, path: str, name: str = ""
     """A form as the API shows it."""
     service = form.service or folder
     problems = list(form.problems)
-    problems += [
-        f"{form.file}:{param.line}: {param.dotted}: {param.variable} is reserved; choose another name"
-        for param in form.params
-        if is_reserved(param.variable)
-    ]
     warnings = list(form.warnings)
-    if not form.problems and not service:
+    if form.params and not service:
         warnings.append(f"{form.file}:1: it names no service; it can be used in a service's folder")
     elif not form.problems and service not in catalogue.services:
         problems.append(f"{form.file}:1: there is no service {printable(service)}, which it is for")

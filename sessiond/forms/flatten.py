@@ -57,7 +57,7 @@ def flatten(form: Form, values: Sequence[Value], where: Where, scheduler: str = 
         secrets={name: text for name, (text, _) in words.items() if name in secret},
         authored=tuple(name for name, (_, authored) in words.items() if authored),
         directives=_directives(texts, scheduler) if scheduler else (),
-        service=_service(texts),
+        service=_service(merged, texts),
     )
 
 
@@ -148,7 +148,8 @@ def _directives(texts: Mapping[str, str], scheduler: str) -> tuple[str, ...]:
     return tuple(line for line in found if line and not (scheduler == "pbs" and line.startswith("--")))
 
 
-def _service(texts: Mapping[str, str]) -> str:
-    named = [texts[SERVICE]] if SERVICE in texts else []
-    named += [text for name, text in texts.items() if SERVICE in name]
-    return next((text.strip() for text in named if text.strip()), "")
+def _service(merged: Mapping[str, Value], texts: Mapping[str, str]) -> str:
+    """What a person chose before what a form has, and ``service_name`` before names that only end in it."""
+    named = [name for name, text in texts.items() if SERVICE in name and text.strip()]
+    first = min(named, key=lambda name: (not merged[name].given, name != SERVICE), default="")
+    return texts[first].strip() if first else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sessiond.core.errors import SpecError
-from sessiond.forms.model import LABEL, IsOneOf, IsTrue, Kind, Param
+from sessiond.forms.model import LABEL, IsOneOf, IsTrue, Kind, Param, ResourceIs
+from sessiond.render.inputs import is_reserved
 from sessiond.render.quote import double
 
 
@@ -18,10 +19,8 @@ def problems_of(params: Sequence[Param]) -> Iterator[tuple[int, str]]:
             yield param.line, f"{param.dotted}: min {param.min} is more than max {param.max}"
         elif param.kind is Kind.INTEGER and param.default:
             yield from _integer(param)
-        if param.kind is Kind.SELECT and param.default and not param.multiple:
-            offered = [option.value for option in param.all_options()]
-            if offered and param.default not in offered:
-                yield param.line, f"{param.dotted}: its value {param.default[:60]!r} is none of its options"
+        if is_reserved(param.variable):
+            yield param.line, f"{param.dotted}: {param.variable} is reserved; choose another name"
         yield from _shell(param)
     yield from _circles(params)
 
@@ -80,6 +79,10 @@ def warnings_of(params: Sequence[Param]) -> Iterator[tuple[int, str]]:
         if len(param.path) > 1 and param.path[-1].startswith(f"{param.path[-2]}_"):
             short = param.path[-1].removeprefix(f"{param.path[-2]}_")
             yield param.line, f"{param.dotted} becomes {param.variable}; for {param.path[-1]} call it {short} here"
+        offered = [option.value for option in param.all_options()]
+        if offered and param.default not in ("", *offered) and not param.multiple:
+            what = f"its value {param.default[:60]!r} is none of its options; the first of them counts"
+            yield param.line, f"{param.dotted}: {what}"
         if "---" in param.default:
             yield param.line, f"{param.dotted}: --- once meant a blank; it is passed on as it is"
 
@@ -96,6 +99,19 @@ def _twice(params: Sequence[Param]) -> Iterator[tuple[int, str]]:
 
 def _exclusive(one: Param, other: Param) -> bool:
     """Whether the two can never be there together."""
-    mine = [when for when in one.when if isinstance(when, IsOneOf)]
-    theirs = [when for when in other.when if isinstance(when, IsOneOf)]
-    return any(a.ref == b.ref and not set(a.values) & set(b.values) for a in mine for b in theirs)
+    mine, theirs = map(_asks, (one, other))
+    return any(about == other and not values & others for about, values in mine for other, others in theirs)
+
+
+def _asks(param: Param) -> list[tuple[str, frozenset[str]]]:
+    """What each of its conditions looks at, and what it wants there."""
+    found: list[tuple[str, frozenset[str]]] = []
+    for when in param.when:
+        match when:
+            case IsOneOf(ref=ref, values=values):
+                found.append((ref, frozenset(values)))
+            case IsTrue(ref=ref):
+                found.append((ref, frozenset({"true"})))
+            case ResourceIs(attribute=attribute, values=values):
+                found.append((f"the cluster's {attribute}", frozenset(values)))
+    return found

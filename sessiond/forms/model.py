@@ -13,8 +13,12 @@ LABEL = "pwrl_"
 SERVICE = "service_name"
 """The variable that names the service; where there is none, the first whose name contains this does."""
 
+SCHEDULER = "jobschedulertype"
+"""The variable that says how a session runs."""
+
 _SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key", re.IGNORECASE)
 _TAG = re.compile(r"_tag_\w*$")
+_OLD_PREFIX = "_pw_"
 
 
 def is_secret(name: str) -> bool:
@@ -23,8 +27,11 @@ def is_secret(name: str) -> bool:
 
 
 def untagged(name: str) -> str:
-    """``p1_tag_cloud`` is ``p1``: the tag tells two parameters of one name apart in a form, and is no part of it."""
-    return _TAG.sub("", name)
+    """``p1_tag_cloud`` is ``p1``: the tag tells two parameters of one name apart in a form, and is no part of it.
+
+    Nor is the ``_pw_`` that old forms have before every name.
+    """
+    return _TAG.sub("", name.removeprefix(_OLD_PREFIX))
 
 
 class Kind(StrEnum):

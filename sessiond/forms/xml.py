@@ -7,13 +7,13 @@ Unknown attributes mean nothing. Unknown elements are warned about: what is in t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from sessiond.forms import loose
 from sessiond.forms.lint import problems_of, warnings_of
 from sessiond.forms.model import (
     Choices,
@@ -28,6 +28,7 @@ from sessiond.forms.model import (
     is_secret,
     untagged,
 )
+from sessiond.forms.old import host_line, renewed
 from sessiond.forms.tree import BadXml, Node, parse
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -94,14 +95,18 @@ class _Reader:
             # told before anything is compared with anything else
             what = f"it has more than {_PARAMS_LIMIT} parameters"
             return Form(file=self._file, problems=self._told([*self._problems, (root.line, what)]))
+        if (line := host_line(self._params)) is not None:
+            self._warnings.append(
+                (line, "the section of the resource should be called pwrl_host; host is taken for it")
+            )
+            self._params = renewed(self._params)
         known = {param.spelled for param in self._params} | {param.dotted for param in self._params}
         params = tuple(self._settled(param, known) for param in self._params)
         self._problems += problems_of(params)
         self._warnings += warnings_of(params)
-        name = (root.get("name") or "").strip()
         return Form(
             file=self._file,
-            title="" if name.lower() in _NO_TITLE else name,
+            title=_title(root),
             description=next((node.text for node in root.all("description")), ""),
             params=params,
             problems=self._told(self._problems),
@@ -227,7 +232,7 @@ class _Reader:
         if not text:
             return written, None
         try:
-            found = json.loads(text)
+            found = loose.loads(text)
             if isinstance(found, dict):
                 by_value = {_value(key): _listed(options) for key, options in found.items()}
                 ref = (node.get("depends_on") or "").strip()
@@ -254,11 +259,11 @@ class _Reader:
 
     def _json_conditions(self, node: Node, show: str) -> Iterator[Condition]:
         try:
-            found = json.loads(show)
+            found = loose.loads(show)
         except (ValueError, RecursionError):
             self._wrong(node, 'show_if looks like JSON and is none; expected {"section.param": "value"}')
             return
-        for ref, values in found.items():
+        for ref, values in found.items() if isinstance(found, dict) else ():
             listed = values if isinstance(values, list) else [values]
             yield IsOneOf(ref=ref.strip(), values=tuple(map(_value, listed)))
 
@@ -286,8 +291,26 @@ class _Reader:
             for one in self._params:
                 if one.kind is Kind.RESOURCE and one.dotted == head:
                     return ResourceIs(attribute=attribute, values=condition.values)
+        if isinstance(condition, IsTrue) and (meant := self._meant(param, condition.ref, known)) is not None:
+            return meant
         ref = self._reference(param, condition.ref, known)
         return condition if ref is None else replace(condition, ref=ref)
+
+    def _meant(self, param: Param, text: str, known: set[str]) -> Condition | None:
+        """What ``show_if`` without ``depends_on`` means where it is no parameter's name but one select's option.
+
+        Some forms of the family have that, and were in use for years.
+        """
+        if "." in text or text in known or ".".join((*param.path[:-1], text)) in known:
+            return None
+        offers = [one for one in self._params if any(option.value == text for option in one.all_options())]
+        near = [one for one in offers if one.path[:-1] == param.path[:-1]] or offers
+        if len({one.dotted for one in near}) != 1 or near[0].dotted == param.dotted:
+            return None
+        other = near[0].dotted
+        what = f"{param.dotted}: show_if names no parameter; it is taken for depends_on {other!r}, show_if {text!r}"
+        self._warnings.append((param.line, what))
+        return IsOneOf(ref=other, values=(text,))
 
     def _reference(self, param: Param, ref: str, known: set[str]) -> str | None:
         """What ``ref`` in ``param`` names: a whole path, or a neighbour's name. None, and a problem, where nothing."""
@@ -302,6 +325,13 @@ class _Reader:
             (param.line, f"{param.dotted} depends on {ref[:80]!r}, which the form does not have{more}")
         )
         return None
+
+
+def _title(root: Node) -> str:
+    """What the tool is called, if that is a name: many a form has its id there, or nothing."""
+    name = (root.get("name") or "").strip()
+    is_id = name == (root.get("id") or "").strip() and re.search(r"[._]", name) is not None and " " not in name
+    return "" if is_id or name.lower() in _NO_TITLE else name
 
 
 def _with_default(param: Param, node: Node) -> Param:
@@ -349,7 +379,8 @@ def _several(text: str) -> tuple[str, ...]:
     """The values of a ``show_if``: a text, or a list in JSON."""
     if text.startswith("["):
         try:
-            return tuple(map(_value, json.loads(text)))
+            found = loose.loads(text)
+            return tuple(map(_value, found if isinstance(found, list) else [text]))
         except (ValueError, RecursionError):
             pass
     return (text,)

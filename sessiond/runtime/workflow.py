@@ -9,11 +9,10 @@ from sessiond.core.errors import Refused, SpecError, printable
 from sessiond.core.spec import Mode, Resources
 from sessiond.forms.fill import Answers, Value, fill
 from sessiond.forms.flatten import Where, directive, flatten
-from sessiond.forms.model import Form, Kind, Param
+from sessiond.forms.model import SCHEDULER, Form, Kind, Param
 from sessiond.render.inputs import is_ours, resource_type
 from sessiond.runtime.resources import NAMES, resources
 
-_SCHEDULER = "jobschedulertype"
 _WORDS: Mapping[Mode, tuple[str, ...]] = {
     Mode.LOCAL: ("CONTROLLER", "LOCAL"),
     Mode.CONTROLLER: ("CONTROLLER",),
@@ -105,7 +104,7 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
             Answers(
                 given=settings,
                 usual=(wanted.remembered, _defaults(form, site)),
-                set={} if word is None else {_SCHEDULER: word},
+                set={} if word is None else {SCHEDULER: word},
                 resource=_resource(site),
             ),
         ),
@@ -156,13 +155,13 @@ def _with_all_problems(fill_in: Callable[[], tuple[Value, ...]], ask: Callable[[
 
 def _taken(form: Form, settings: dict[str, str]) -> str:
     """What the person says in the form's own word about the mode, taken out of ``settings``."""
-    names = [name for name in settings if any(param.variable == _SCHEDULER for param in form.called(name))]
+    names = [name for name in settings if any(param.variable == SCHEDULER for param in form.called(name))]
     return [settings.pop(name) for name in names][-1] if names else ""
 
 
 def _mode(form: Form, wanted: Wanted, site: Site, word: str) -> tuple[Mode, str | None]:
     """How the session runs, and what the form calls that; None where the form has nothing to say about it."""
-    params = [param for param in form.params if param.variable == _SCHEDULER]
+    params = [param for param in form.params if param.variable == SCHEDULER]
     if not params:
         return (Mode(wanted.mode) if wanted.mode else site.modes[0]), None
     words = _offered(params)
@@ -170,7 +169,7 @@ def _mode(form: Form, wanted: Wanted, site: Site, word: str) -> tuple[Mode, str 
         mode = Mode(wanted.mode)
         fits = [one for one in _WORDS[mode] if one in words]
         if not fits or word not in ("", *fits):
-            other = f", but {_SCHEDULER} was set to {printable(word)}" if fits else f"; it has {', '.join(words)}"
+            other = f", but {SCHEDULER} was set to {printable(word)}" if fits else f"; it has {', '.join(words)}"
             raise SpecError(f"--mode {mode}: not with the workflow {wanted.name}{other}", hint="leave one of them out")
         return mode, word or fits[0]
     if word and word not in words:

@@ -226,3 +226,41 @@ def test_what_the_form_says_nothing_of(catalogue: Catalogue, tmp_path: Path) -> 
     toml.write_text("[params.service_key]\nrequired = true\n")
     with pytest.raises(SpecError, match="service_key is missing: desk needs it"):
         made(Catalogue.read([tmp_path]), "later")
+
+
+def test_what_a_forms_author_declares_is_passed_on(catalogue: Catalogue, tmp_path: Path) -> None:
+    """A service may know fewer parameters than its forms have; what a person says is held against the form."""
+    (tmp_path / "desk" / "service.toml").write_text('[params.service_theme]\noptions = ["plain"]\n')
+    folder = tmp_path / "desk" / "workflows"
+    folder.mkdir()
+    (folder / "old.xml").write_text(
+        '<tool><inputs><param name="novnc_dir" type="hidden" value="/opt/x"/><section name="service">'
+        '<param name="name" type="hidden" value="desk"/><param name="exec" type="hidden" value=""/>'
+        '<param name="theme" type="text" value="odd"/></section></inputs></tool>'
+    )
+    found = Catalogue.read([tmp_path])
+    spec = made(found, "desk/old").spec
+    assert {"novnc_dir": "/opt/x", "service_exec": "", "service_theme": "odd"} == spec.params
+    for settings in ({"novnc_dir": "/x"}, {"service_other": "1"}):
+        with pytest.raises(SpecError):
+            made(found, "desk/old", settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "settings", "service"),
+    [
+        ('<param name="service_name" type="hidden" value="desk"/>', {}, "desk"),
+        ('<section name="service"><param name="name" type="hidden" value="desk"/></section>', {}, "desk"),
+        ("{}", {}, "desk"),
+        ("{}", {"advanced_options.service_name": "notebook"}, "notebook"),
+        ('<param name="a" type="hidden" value="1"/>', {}, "notebook"),
+    ],
+)
+def test_a_form_for_the_service_of_another_folder(
+    tmp_path: Path, catalogue: Catalogue, inputs: str, settings: Mapping[str, str], service: str
+) -> None:
+    """However it says so; without a word it is for the service in whose folder it lies."""
+    choice = '<param name="service_name" type="select"><option value="desk"/><option value="notebook"/></param>'
+    text = inputs.format(f'<section name="advanced_options">{choice}</section>')
+    (tmp_path / "notebook" / "workflows" / "other.xml").write_text(f"<tool><inputs>{text}</inputs></tool>")
+    assert service == made(Catalogue.read([tmp_path]), "notebook/other", settings=settings).spec.service.name
