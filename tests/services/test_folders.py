@@ -66,12 +66,22 @@ def test_shellcheck_has_nothing_to_say(name: str) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("name", FOLDERS)
-def test_thumbnail_is_a_small_picture(name: str) -> None:
-    """The thumbnail is a PNG of 120 by 120 pixels."""
-    content = (SERVICES / name / "thumbnail.png").read_bytes()
+PICTURES = sorted([*SERVICES.glob("*/thumbnail.png"), *SERVICES.glob("*/workflows/*.png")])
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.relative_to(SERVICES).as_posix())
+def test_pictures_are_small(path: Path) -> None:
+    """A PNG of 120 by 120 pixels, and light."""
+    content = path.read_bytes()
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     assert (120, 120) == struct.unpack(">II", content[16:24])
+    assert len(content) < 6000
+
+
+def test_every_service_has_a_picture() -> None:
+    """A form has one of its own, or its service's."""
+    folders = [path.parent for path in SERVICES.glob("*/start-template.sh")]
+    assert [] == [folder.name for folder in folders if not (folder / "thumbnail.png").exists()]
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
