@@ -179,6 +179,12 @@ class Client:
         """What can be started."""
         return _list(self._json("GET", "/services"), Service)
 
+    def service(self, name: str) -> Service:
+        """One service."""
+        if not name.strip("./"):
+            raise ClientError("not-found", f"no service is called {name!r}", "`sessionctl services` lists them")
+        return _one(self._json("GET", f"/services/{_segment(name)}"), Service)
+
     def workflows(self) -> list[Workflow]:
         """The forms in front of services."""
         return _list(self._json("GET", "/workflows"), Workflow)
@@ -188,6 +194,14 @@ class Client:
         if not name.strip("./"):
             raise ClientError("not-found", f"no workflow is called {name!r}", "`sessionctl workflows` lists them")
         return _one(self._json("GET", "/workflows/" + "/".join(map(_segment, name.split("/", 1)))), Workflow)
+
+    def picture(self, path: str) -> bytes:
+        """A service's or a form's picture, a PNG: ``path`` is what their ``thumbnail`` says."""
+        answer = self._ask("GET", path.removeprefix(API))
+        try:
+            return self._whole(answer)
+        finally:
+            answer.close()
 
     def check_workflow(self, file: str, content: bytes) -> Workflow:
         """What is in a form's file, and everything that is wrong with it."""

@@ -33,7 +33,7 @@ from sessiond.api.socket import check_length, control_socket
 from sessiond.api.starter import Starter
 from sessiond.api.status import StatusRoutes
 from sessiond.assembly import Assembly
-from sessiond.config.catalogue import Catalogue
+from sessiond.config.catalogue import Catalogue, folders
 from sessiond.config.diff import diff
 from sessiond.config.load import load
 from sessiond.config.model import Config
@@ -299,8 +299,7 @@ class Daemon:
         return {"changed": list(changes.changed), "restart": list(changes.restart)}
 
     def _read_catalogue(self) -> Catalogue:
-        dirs = [paths.data_dir("services"), *self._config.daemon.services_dirs, paths.user_services_dir()]
-        return Catalogue.read(dirs)
+        return Catalogue.read(folders(self._config.daemon.services_dirs))
 
     def _secret(self) -> bytes:
         """The gateway's secret, made once: tokens and cookies outlive the daemon."""

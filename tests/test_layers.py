@@ -53,8 +53,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "client": frozenset(
         {"sessiond.api.wire", "sessiond.client_http", "sessiond.paths", "sessiond.__version__", "stdlib"}
     ),
+    # What is read from files without a daemon; formview holds no part of the daemon, and no library.
+    "formcheck": frozenset(
+        {f"sessiond.{part}" for part in ("core", "config", "api.formview", "api.wire", "client_http", "paths")}
+        | {"stdlib"}
+    ),
     "cli": frozenset(
-        {"sessiond.client", "sessiond.api.wire", "sessiond.paths", "sessiond.__version__", "click", "rich", "stdlib"}
+        {"sessiond.client", "sessiond.formcheck", "sessiond.api.wire", "sessiond.paths", "sessiond.__version__"}
+        | {"click", "rich", "stdlib"}
     ),
     "paths": frozenset({"stdlib"}),
     "limits": frozenset({"stdlib"}),
@@ -185,8 +191,10 @@ def test_a_circle_of_three_is_found_without_those_that_look_at_it() -> None:
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
-    """It has to answer the Tab key."""
-    code = "import sessiond.cli.main, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set() == HEAVY & set(done.stdout.split())
-    assert "sessiond.cli.main" in done.stdout.split()
+    """It has to answer the Tab key; and where it checks a form without a daemon, it brings none of its libraries."""
+    for module in ("sessiond.cli.main", "sessiond.formcheck"):
+        code = f"import {module}, sys; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert set() == HEAVY & set(done.stdout.split())
+        assert module in done.stdout.split()
+    assert "sessiond.forms.xml" in done.stdout.split()

@@ -15,6 +15,7 @@ from sessiond.api.checks import CheckRoutes
 from sessiond.api.clusters import ClusterRoutes
 from sessiond.api.events import EventRoutes
 from sessiond.api.reach import ReachRoutes
+from sessiond.api.services import ServiceRoutes
 from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import peer_uid
 from sessiond.api.status import StatusRoutes
@@ -101,6 +102,7 @@ def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes)
         ReachRoutes(sessions.desk),
         CheckRoutes(sessions.desk),
         ClusterRoutes(sessions.desk),
+        ServiceRoutes(sessions.desk, sessions.memory),
         WorkflowRoutes(sessions.desk, sessions.memory),
     ):
         routes.add_to(app.router)

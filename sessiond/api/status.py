@@ -1,4 +1,4 @@
-"""The daemon itself, its clusters, services and figures; and re-reading its configuration."""
+"""The daemon itself, its clusters and figures; and re-reading its configuration."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from sessiond.api import wire
 from sessiond.api.clusters import cluster_view
 from sessiond.api.service import Desk
 from sessiond.api.views import rfc3339
-from sessiond.config.catalogue import Entry
-from sessiond.core.errors import NotFound, printable
 from sessiond.core.session import State
 
 
@@ -40,8 +38,6 @@ class StatusRoutes:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the routes."""
         router.add_get("/v1/status", self.status)
-        router.add_get("/v1/services", self.services)
-        router.add_get("/v1/services/{name}", self.service)
         router.add_post("/v1/reload", self.reload)
         router.add_get("/v1/metrics", self.metrics)
 
@@ -65,19 +61,6 @@ class StatusRoutes:
 
     def _clusters(self) -> list[wire.Cluster]:
         return [cluster_view(cluster, self._desk) for cluster in self._desk.clusters.by_name.values()]
-
-    async def services(self, _request: web.Request) -> web.Response:
-        """What can be started, and what cannot and why."""
-        entries = sorted(self._desk.catalogue().services.values(), key=lambda e: e.name)
-        return web.json_response([service_view(entry) for entry in entries])
-
-    async def service(self, request: web.Request) -> web.Response:
-        """One service."""
-        name = request.match_info["name"]
-        entry = self._desk.catalogue().services.get(name)
-        if entry is None:
-            raise NotFound(f"there is no service called {printable(name)}", hint="sessionctl services lists them")
-        return web.json_response(service_view(entry))
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Read the configuration and the services' folders again: all of it or nothing."""
@@ -109,27 +92,3 @@ class StatusRoutes:
         ]
         lines += [f"sessiond_faults_total {desk.engine.faults}"]
         return "\n".join(lines) + "\n"
-
-
-def service_view(entry: Entry) -> wire.Service:
-    """A service as the API shows it; a parameter that is secret has no default to show."""
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "description": entry.description,
-        "folder": str(entry.folder),
-        "params": [
-            {
-                "name": p.name,
-                "label": p.label,
-                "help": p.help,
-                "type": p.type,
-                "default": "" if p.secret else p.default,
-                "options": list(p.options),
-                "required": p.required,
-                "secret": p.secret,
-            }
-            for p in entry.params
-        ],
-        "problems": list(entry.problems),
-    }

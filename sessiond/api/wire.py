@@ -234,14 +234,21 @@ class Param(TypedDict):
 
 
 class Service(TypedDict):
-    """A service that can be started, or whose folder cannot be used: then ``problems`` says why, a line each."""
+    """A service that can be started, or whose folder cannot be used: then ``problems`` says why, a line each.
+
+    ``workflows`` are the names of the forms that start it. ``thumbnail`` is the path of its picture, a PNG, and empty
+    where it has none. ``last`` are the values that were given the last time it was started without a form.
+    """
 
     name: str
     title: str
     description: str
     folder: str
     params: list[Param]
+    workflows: list[str]
+    thumbnail: str
     problems: list[str]
+    last: dict[str, str]
 
 
 class WorkflowOption(TypedDict):
@@ -277,8 +284,9 @@ class WorkflowParam(TypedDict):
 
 class Workflow(TypedDict):
     """A form in front of a service. One with ``problems`` cannot be started; each of them, and of ``warnings``, is a
-    line that begins with file and line. ``name`` is empty for a file that is in no service's folder. ``last`` are the
-    values that were given the last time, by ``section.param``: what ``again`` takes."""
+    line that begins with file and line. ``name`` is empty for a file that is in no service's folder. ``description`` is
+    in Markdown. ``thumbnail`` is the path of its picture, or of its service's, and empty where there is none. ``last``
+    are the values that were given the last time, by ``section.param``: what ``again`` takes."""
 
     name: str
     title: str
@@ -286,6 +294,7 @@ class Workflow(TypedDict):
     service: str
     file: str
     params: list[WorkflowParam]
+    thumbnail: str
     problems: list[str]
     warnings: list[str]
     last: dict[str, str]

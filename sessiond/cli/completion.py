@@ -18,11 +18,9 @@ _HOW: Final = {
 @click.command(epilog=" · ".join(_HOW.values()))
 @click.argument("shell", type=click.Choice(tuple(_HOW)))
 def command(shell: str) -> int:
-    """Print the completion script for SHELL; it completes verbs, options, and names of all kinds."""
-    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
-
+    """Print the completion script for SHELL; it completes verbs, options, names of all kinds, and values."""
     from sessiond.cli.main import root
+    from sessiond.cli.shells import SHELLS
 
-    makers: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-    say(makers[shell](root, {}, "sessionctl", "_SESSIONCTL_COMPLETE").source())
+    say(SHELLS[shell](root, {}, "sessionctl", "_SESSIONCTL_COMPLETE").source())
     return 0

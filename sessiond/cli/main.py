@@ -112,6 +112,8 @@ def run(args: Sequence[str]) -> int:
     if instruction := os.environ.get(_COMPLETE):
         from click.shell_completion import shell_complete
 
+        import sessiond.cli.shells  # noqa: F401 - it tells click how the shells are spoken to
+
         return shell_complete(root, {}, "sessionctl", _COMPLETE, instruction)
     as_json = "--json" in args
     try:

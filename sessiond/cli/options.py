@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from sessiond.client import Client
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -85,6 +87,69 @@ def _workflows(incomplete: str, *, usable: bool) -> list[CompletionItem]:
 def complete_what_starts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Services, then forms, those that can be started."""
     return [*complete_services(context, parameter, incomplete), *_workflows(incomplete, usable=True)]
+
+
+def complete_values(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``KEY=`` for what the service or form named before it takes, and after that the values which it can have."""
+    from click.shell_completion import CompletionItem
+
+    from sessiond.cli.launch import connect
+    from sessiond.cli.output import safe
+    from sessiond.client import ClientError
+
+    names, said = _typed(context, parameter)
+    if not names:
+        return []
+    try:
+        fields = _fields(connect(start=False, timeout_s=2), names[0])
+    except ClientError:
+        return []
+    key, equals, _ = incomplete.partition("=")
+    if not equals:
+        taken = {value.partition("=")[0] for value in said}
+        words = [(f"{field}=", about) for field, about, _ in fields if field not in taken]
+    else:
+        words = [(f"{key}={value}", "") for field, _, values in fields if field == key for value in values]
+    return [CompletionItem(word, help=safe(about) or None) for word, about in words if _offers(word, incomplete)]
+
+
+def _typed(context: click.Context, parameter: click.Parameter) -> tuple[list[str], list[str]]:
+    """The arguments on the line that are no options, and the values of ``parameter``.
+
+    click itself has none of them where the last option on the line still lacks its value, which is what is completed.
+    """
+    line = iter(context.find_root().obj or ())
+    plain: list[str] = []
+    values: list[str] = []
+    takes_value = {name for one in context.command.params for name in one.opts if not getattr(one, "is_flag", True)}
+    for word in line:
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", "")
+        if not option:
+            plain.append(word)
+        elif option in takes_value:
+            value = value if equals else next(line, "")
+            values += [value] if option in parameter.opts else []
+    return plain[1:], values
+
+
+def _fields(client: Client, name: str) -> list[tuple[str, str, list[str]]]:
+    """What can be set: names, words about them, and the values they can have where these are known."""
+    from sessiond.client import ClientError
+
+    yes_no = ["true", "false"]
+    try:
+        service = client.service(name)
+    except ClientError as error:
+        if error.code != "not-found":
+            raise
+        fields = [one for one in client.workflow(name)["params"] if one["type"] not in ("hidden", "resource")]
+        return [
+            (one["name"], one["label"], yes_no if one["type"] == "boolean" else [o["value"] for o in one["options"]])
+            for one in fields
+        ]
+    return [
+        (one["name"], one["label"], yes_no if one["type"] == "boolean" else one["options"]) for one in service["params"]
+    ]
 
 
 def complete_clusters(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

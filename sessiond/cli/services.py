@@ -10,25 +10,27 @@ import click
 from sessiond.cli.launch import connect
 from sessiond.cli.options import complete_services, json_option
 from sessiond.cli.output import columns, paint, safe, say, say_json, table
-from sessiond.client import ClientError
+from sessiond.cli.sheet import entries, fitting, what_it_is, words_about
 
 if TYPE_CHECKING:
     from sessiond.api.wire import Param, Service
+    from sessiond.client import Client
 
 
 @click.command()
 @click.argument("service", required=False, shell_complete=complete_services)
 @json_option
 def command(service: str | None, as_json: bool) -> int:
-    """List what can be started; of one SERVICE, the values it takes."""
-    found = connect().services()
+    """List what can be started; of one SERVICE, the values it takes and the forms in front of it."""
+    client = connect()
     if service is not None:
-        one = _named(found, service)
+        one = client.service(service)
         if as_json:
             say_json(one)
         else:
-            _show(one)
+            _show(one, client)
         return 0
+    found = client.services()
     if as_json:
         say_json(found)
         return 0
@@ -39,34 +41,29 @@ def command(service: str | None, as_json: bool) -> int:
     return 0
 
 
-def _named(found: list[Service], name: str) -> Service:
-    for one in found:
-        if one["name"] == name:
-            return one
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, [one["name"] for one in found], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "`sessionctl services` lists them"
-    raise ClientError("not-found", f"there is no service {name!r}", hint)
-
-
 def _list(found: list[Service]) -> None:
     rows = [
-        [safe(one["name"]), safe(one["title"]), safe(one["problems"][0] if one["problems"] else one["description"])]
+        [
+            safe(one["name"]),
+            safe(one["title"]),
+            str(len(one["workflows"]) or ""),
+            safe(one["problems"][0] if one["problems"] else one["description"]),
+        ]
         for one in found
     ]
     lines = table(
-        ("NAME", "TITLE", "DESCRIPTION"),
+        ("NAME", "TITLE", "FORMS", "DESCRIPTION"),
         rows,
         width=columns(sys.stdout),
-        shrink={1: 12, 2: 24},
-        look=lambda row, column: "error" if column == 2 and found[row]["problems"] else "",
+        shrink={1: 16, 3: 24},
+        look=lambda row, column: "error" if column == 3 and found[row]["problems"] else "",
     )
     for line in lines:
         say(line)
 
 
-def _show(one: Service) -> None:
+def _show(one: Service, client: Client) -> None:
+    width = fitting(columns(sys.stdout))
     say(f"{paint(safe(one['name']), 'strong')}: {safe(one['title'])}")
     if one["description"]:
         say(safe(one["description"]))
@@ -76,14 +73,26 @@ def _show(one: Service) -> None:
     if one["params"]:
         say()
         say("Values, given as --set KEY=VALUE:")
-        for param in one["params"]:
-            say(f"  {paint(safe(param['name']), 'strong')}  {safe(_about(param))}")
+        _say_all([(param["name"], _about(param)) for param in one["params"]], width)
+    if one["workflows"]:
+        say()
+        say("Forms in front of it, which `sessionctl start` takes like services:")
+        forms = {form["name"]: form for form in client.workflows()}
+        known = (forms[name] for name in one["workflows"] if name in forms)
+        _say_all([(form["name"], what_it_is(form)) for form in known], width)
+    if one["last"]:
+        say()
+        say(f"The last time, and with `sessionctl start {safe(one['name'])} --again` once more:")
+        _say_all(list(one["last"].items()), width)
+
+
+def _say_all(rows: list[tuple[str, str]], width: int | None) -> None:
+    for line in entries([(safe(name), safe(text)) for name, text in rows], width=width):
+        say(line)
 
 
 def _about(param: Param) -> str:
-    about = [param["label"] or param["help"] or param["type"]]
-    if param["label"] and param["help"]:
-        about.append(param["help"])
+    about = words_about(param["label"], param["help"]) or [param["type"]]
     if param["options"]:
         about.append("one of " + ", ".join(param["options"]))
     if param["required"]:

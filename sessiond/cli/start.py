@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import complete_clusters, complete_what_starts, json_option
-from sessiond.cli.output import paint, safe, say, say_json
+from sessiond.cli.options import complete_clusters, complete_values, complete_what_starts, json_option
+from sessiond.cli.output import is_terminal, paint, safe, say, say_json
 from sessiond.client import Client, ClientError
 
 if TYPE_CHECKING:
@@ -40,7 +40,12 @@ def request_options(function: F) -> F:
             ),
             click.option("--name", metavar="NAME", help="What to call the session."),
             click.option(
-                "--set", "values", metavar="KEY=VALUE", multiple=True, help="A value for the service or the form."
+                "--set",
+                "values",
+                metavar="KEY=VALUE",
+                multiple=True,
+                shell_complete=complete_values,
+                help="A value for the service or the form.",
             ),
             click.option("--again", is_flag=True, help="As the last time, but for what is said now; not secrets."),
             click.option("--time", "walltime", metavar="HH:MM:SS", help="The walltime to ask for."),
@@ -98,7 +103,11 @@ def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> in
     """Start a session of a service, through one of its forms or without, and follow it until it runs; print its URL."""
     wanted = request(**arguments)
     client = connect()
+    kept = last_values(client, wanted)
     session = client.start(wanted)
+    if kept:
+        # Said once it has begun: what is refused is a matter of its own.
+        say(f"Values of the last time ({kept}) are kept; --again takes them.", err=True)
     if not no_wait:
         from sessiond.cli.follow import Detached, follow
 
@@ -124,6 +133,22 @@ def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> in
 
         open_url(session)
     return 0
+
+
+def last_values(client: Client, wanted: StartRequest) -> str:
+    """What a person at a terminal said the last time and does not say now, by name; empty where there is nothing."""
+    if wanted.get("again") or not is_terminal(sys.stderr):
+        return ""
+    name = wanted["service"]
+    for ask in (client.service, client.workflow):
+        try:
+            last = ask(name)["last"]
+        except ClientError:
+            continue
+        said = {key.replace(".", "_") for key in wanted.get("set", {})}
+        names = [safe(key) for key in last if key.replace(".", "_") not in said]
+        return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
+    return ""
 
 
 def _settled(session: Session) -> bool:

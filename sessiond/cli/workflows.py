@@ -10,6 +10,7 @@ import click
 from sessiond.cli.launch import connect
 from sessiond.cli.options import complete_services, json_option
 from sessiond.cli.output import columns, safe, say, say_json, table
+from sessiond.cli.sheet import what_it_is
 from sessiond.client import Client, ClientError
 
 if TYPE_CHECKING:
@@ -43,19 +44,22 @@ def _of(client: Client, found: list[Workflow], service: str) -> list[Workflow]:
 
 
 def _list(found: list[Workflow]) -> None:
+    """By service, each of which is named once; the names of forms are whole, for those who search in them."""
+    found = sorted(found, key=lambda one: (one["service"], one["name"]))
+    before = ["", *(one["service"] for one in found)]
     rows = [
         [
+            safe("" if one["service"] == before[number] else one["service"]),
             safe(one["name"]),
-            safe(one["service"]),
-            safe(one["problems"][0] if one["problems"] else one["description"] or one["title"]),
+            safe(what_it_is(one)),
         ]
-        for one in found
+        for number, one in enumerate(found)
     ]
     lines = table(
-        ("NAME", "SERVICE", "WHAT IT IS"),
+        ("SERVICE", "WORKFLOW", "WHAT IT IS"),
         rows,
         width=columns(sys.stdout),
-        shrink={1: 12, 2: 24},
+        shrink={0: 12, 2: 32},
         look=lambda row, column: "error" if column == 2 and found[row]["problems"] else "",
     )
     for line in lines:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from sessiond import paths
 from sessiond.config import params as _params
+from sessiond.config.beside import PICTURE, picture
 from sessiond.config.manifest import Manifest, parse_manifest
 from sessiond.config.params import Param, ParamType
 from sessiond.config.reader import nearest, read_text
@@ -77,6 +79,15 @@ class Entry:
     def ready_within_s(self) -> float:
         """How long it may take to answer, in seconds."""
         return self.manifest.ready_within_s
+
+    def picture(self) -> bytes | None:
+        """Its picture; None where it has none. Raises BadPicture."""
+        return picture(self.folder / PICTURE)
+
+
+def folders(more: Sequence[Path]) -> tuple[Path, ...]:
+    """Where services are: those that come with sessiond, those of the configuration, the user's own."""
+    return (paths.data_dir("services"), *more, paths.user_services_dir())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sessiond.config.beside import BadPicture, description, picture
 from sessiond.config.values import is_name
 from sessiond.core.errors import printable
 from sessiond.forms.model import Form
@@ -36,6 +37,27 @@ class WorkflowFile:
     def read(self) -> Form:
         """The form as it is now. Never raises: what is wrong is in its ``problems``."""
         return read_file(self.path, f"{self.name}.xml")
+
+    def description(self) -> str:
+        """The text of the file beside it that ends in ``.md``; empty where there is none."""
+        return description(self.path.with_suffix(".md"))[0]
+
+    def picture(self) -> bytes | None:
+        """The picture beside it; None where there is none. Raises BadPicture."""
+        return picture(self.path.with_suffix(".png"))
+
+
+def wrong_beside(path: Path, shown: str) -> list[str]:
+    """What cannot be used of the files beside the form at ``path``, whose name is ``shown`` in messages."""
+    found = []
+    _, wrong = description(path.with_suffix(".md"))
+    if wrong:
+        found.append(f"{shown.removesuffix('.xml')}.md:1: {wrong}")
+    try:
+        picture(path.with_suffix(".png"))
+    except BadPicture as error:
+        found.append(f"{shown.removesuffix('.xml')}.png:1: {error}")
+    return found
 
 
 def read_file(path: Path, shown: str) -> Form:

@@ -62,3 +62,51 @@ async def test_a_file(furnished: House, api: Api) -> None:
     assert ["my.xml:1: it names no service; it can be used in a service's folder"] == found["warnings"]
     status, code, _ = await api.error("POST", "/v1/workflows/check", {"file": "x", "content": "?"})
     assert (400, "bad-request") == (status, code)
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x78\0\0\0\x78\x08\x06\0\0\0"
+
+
+async def test_pictures_and_descriptions(furnished: House, api: Api) -> None:
+    """A form's own picture, else its service's; what is none is told, and shown by nobody."""
+    services = furnished.root / "config" / "sessiond" / "services"
+    forms = services / "web" / "workflows"
+    (services / "web" / "thumbnail.png").write_bytes(PNG + b"of the service")
+    (services / "slow" / "thumbnail.png").write_bytes(b"<svg/>" * 9)
+    (forms / "wrong.png").write_bytes(PNG + b"of the form")
+    (forms / "notebook.md").write_text("A notebook.\n\nFor those who compute.\n")
+
+    async def picture(path: str) -> tuple[int, str, bytes]:
+        async with api.http.get(f"http://sessiond{path}") as answer:
+            return answer.status, answer.content_type, await answer.read()
+
+    _, found = await api.ask("GET", "/v1/workflows/web/notebook")
+    assert ("A notebook.\n\nFor those who compute.", "/v1/workflows/web/notebook/thumbnail") == (
+        found["description"],
+        found["thumbnail"],
+    )
+    assert (200, "image/png", PNG + b"of the service") == await picture(found["thumbnail"])
+    for path in ("web/wrong", "web%2Fwrong", "wrong"):
+        assert (200, "image/png", PNG + b"of the form") == await picture(f"/v1/workflows/{path}/thumbnail")
+    services_found = {one["name"]: one for one in (await api.ask("GET", "/v1/services"))[1]}
+    assert ("/v1/services/web/thumbnail", "") == (
+        services_found["web"]["thumbnail"],
+        services_found["slow"]["thumbnail"],
+    )
+    assert (["web/notebook", "web/wrong"], {}) == (services_found["web"]["workflows"], services_found["web"]["last"])
+    assert (200, "image/png", PNG + b"of the service") == await picture("/v1/services/web/thumbnail")
+    assert (404, "the picture of slow cannot be used: it is no PNG") == (
+        (answer := await api.error("GET", "/v1/services/slow/thumbnail"))[0],
+        answer[2],
+    )
+    assert "" == (await api.ask("GET", "/v1/workflows/slow/notebook"))[1]["thumbnail"]
+    for path in ("workflows/slow/notebook", "workflows/nothing", "services/nothing"):
+        assert 404 == (await picture(f"/v1/{path}/thumbnail"))[0]
+
+
+async def test_a_form_that_is_called_as_the_picture(furnished: House, api: Api) -> None:
+    """`web/thumbnail` is the form of that name where there is one."""
+    forms = furnished.root / "config" / "sessiond" / "services" / "web" / "workflows"
+    (forms / "thumbnail.xml").write_text('<tool><inputs><param name="a" type="text"/></inputs></tool>')
+    assert "web/thumbnail" == (await api.ask("GET", "/v1/workflows/web/thumbnail"))[1]["name"]
+    (forms / "thumbnail.xml").unlink()

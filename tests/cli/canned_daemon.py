@@ -187,6 +187,8 @@ class Handler(BaseHTTPRequestHandler):
             self.one(method, parts, query, body)
         elif parts[0] == "workflows":
             self.forms(parts, body)
+        elif parts[0] == "services" and parts[1:]:
+            self.service(*parts[1:])
         elif parts[0] == "clusters" and parts[2:]:
             self.link_of(parts, body)
         else:
@@ -200,6 +202,17 @@ class Handler(BaseHTTPRequestHandler):
             ("POST", "reload"): {"changed": ["idle.after is 4h now"], "restart": ["daemon.gateway"]},
         }
         self.answer(answers[method, parts[0]])
+
+    def service(self, name: str, picture: str = "") -> None:
+        found = [one for one in SERVICES if one["name"] == name]
+        if not found:
+            self.refuse("not-found", f"there is no service {name}", "Services: jupyterlab-host, broken.", 404)
+        elif picture:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"\x89PNG...")
+        else:
+            self.answer(found[0])
 
     def forms(self, parts: list[str], body: Any) -> None:
         if parts[1:] == ["check"]:

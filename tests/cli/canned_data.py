@@ -21,6 +21,7 @@ PATHS: dict[str, list[tuple[str, str | None, str, str]]] = {
         ("ended", "failed", "failed: it ended before it answered", "error"),
     ],
     "slow": [("start", None, "starting the service", "busy")],
+    "jupyterlab-host": [("running", None, "running", "ok")],
 }
 """The states a started session goes through, by its service: state, outcome, phrase, severity."""
 
@@ -109,7 +110,7 @@ def first_sessions() -> list[dict[str, Any]]:
     ]
 
 
-SERVICES = [
+SERVICES: list[dict[str, Any]] = [
     {
         "name": "jupyterlab-host",
         "title": "JupyterLab",
@@ -137,7 +138,10 @@ SERVICES = [
                 "secret": False,
             },
         ],
+        "workflows": ["jupyterlab-host/general"],
+        "thumbnail": "/v1/services/jupyterlab-host/thumbnail",
         "problems": [],
+        "last": {"theme": f"light{ESCAPES}"},
     },
     {
         "name": "broken",
@@ -145,6 +149,9 @@ SERVICES = [
         "description": "",
         "folder": "/services/broken",
         "params": [],
+        "workflows": [],
+        "thumbnail": "",
+        "last": {},
         "problems": ["It has no start-template.sh.", "service.toml:3: expected a string"],
     },
 ]
@@ -312,7 +319,7 @@ def workflows() -> list[dict[str, Any]]:
         {
             "name": "jupyterlab-host/general",
             "title": "Notebooks",
-            "description": "",
+            "description": f"# Notebooks\n\nOn a node{ESCAPES},\nfor those\nwho compute. More of it.\n\n* one\n* two",
             "service": "jupyterlab-host",
             "file": "/services/jupyterlab-host/workflows/general.xml",
             "params": [
@@ -327,6 +334,7 @@ def workflows() -> list[dict[str, Any]]:
                 _field("pwrl_host.cpus", type="integer", label="Processors", min=1, max=10, required=True, **host),
                 _field("pwrl_host.mem", type="hidden", default="8G", **host),
             ],
+            "thumbnail": "/v1/workflows/jupyterlab-host/general/thumbnail",
             "problems": [],
             "warnings": [],
             "last": {"service.theme": f"dark{ESCAPES}"},
@@ -338,6 +346,7 @@ def workflows() -> list[dict[str, Any]]:
             "service": "webshell",
             "file": "/services/webshell/workflows/broken.xml",
             "params": [],
+            "thumbnail": "",
             "problems": ["webshell/broken.xml:7: it is not well-formed XML: mismatched tag"],
             "warnings": [],
             "last": {},

@@ -144,6 +144,9 @@ def test_every_endpoint(ctl: Ctl, canned: Canned) -> None:
     client.remove("lost")
     assert b"".join(client.log("jl", offset=4)) == b"two\nthree\n"
     assert (client.services(), client.clusters()) == (SERVICES, CLUSTERS)
+    assert (client.service("broken"), client.workflow("webshell/broken")["name"]) == (SERVICES[1], "webshell/broken")
+    assert client.check_workflow("x.xml", b"<fine/>")["file"] == "x.xml"
+    assert client.picture("/v1/services/broken/thumbnail") == b"\x89PNG..."
     assert (client.status()["pid"], client.reload()["restart"]) == (4711, ["daemon.gateway"])
     assert [(method, path) for method, path, _ in canned.requests] == [
         ("GET", "/v1/sessions?all=1"),
@@ -156,6 +159,10 @@ def test_every_endpoint(ctl: Ctl, canned: Canned) -> None:
         ("GET", "/v1/sessions/jl/log?follow=0&offset=4"),
         ("GET", "/v1/services"),
         ("GET", "/v1/clusters"),
+        ("GET", "/v1/services/broken"),
+        ("GET", "/v1/workflows/webshell/broken"),
+        ("POST", "/v1/workflows/check"),
+        ("GET", "/v1/services/broken/thumbnail"),
         ("GET", "/v1/status"),
         ("POST", "/v1/reload"),
     ]

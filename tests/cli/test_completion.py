@@ -10,9 +10,7 @@ import pytest
 
 from tests.cli.canned_daemon import Canned
 from tests.cli.canned_data import CLUSTERS
-from tests.cli.conftest import Ctl
-
-BASH = shutil.which("bash")
+from tests.cli.conftest import Ctl, Terminal
 
 
 def complete(ctl: Ctl, shell: str, line: str) -> list[str]:
@@ -69,24 +67,83 @@ def test_scripts(ctl: Ctl, shell: str) -> None:
         assert subprocess.run([program, "-n"], input=done.out.encode(), check=False).returncode == 0
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash here")
-def test_in_bash(ctl: Ctl, canned: Canned) -> None:
-    """The script, run by a real bash, offers the names."""
-    assert BASH is not None
+KEYS = ["service.dir=", "service.theme=", "service.extras=", "service.password=", "service.conda=", "pwrl_host.cpus="]
+
+
+@pytest.mark.parametrize("verb", ["start", "plan"])
+def test_values(ctl: Ctl, canned: Canned, verb: str) -> None:
+    """What the named form or service takes, but what is said already; behind the equals sign what it can be."""
+    of_form = f"sessionctl {verb} --on local jupyterlab-host/general"
+    assert complete(ctl, "bash", f"{of_form} --set ") == [f"plain,{key}" for key in KEYS]
+    assert complete(ctl, "bash", f"{of_form} --set service.dir=/a --name x --set service.d") == []
+    assert complete(ctl, "bash", f"{of_form} --set service.theme=d") == ["plain,dark"]
+    assert complete(ctl, "fish", f"{of_form} --set service.conda=") == [
+        "plain,service.conda=true",
+        "plain,service.conda=false",
+    ]
+    assert complete(ctl, "zsh", f"{of_form} --set service.dir") == ["plain", "service.dir=", "Folder"]
+    of_service = f"sessionctl {verb} --set theme=x jupyterlab-host"
+    assert complete(ctl, "bash", f"{of_service} --set ") == ["plain,notebook_dir="]
+    for unknown in (f"sessionctl {verb}", f"sessionctl {verb} nothing"):
+        assert complete(ctl, "bash", f"{unknown} --set ") == []
+
+
+@pytest.fixture
+def shell_env(ctl: Ctl) -> dict[str, str]:
+    """An environment in which sessionctl is a program, and nobody's own settings are read."""
     program = ctl.home / "bin" / "sessionctl"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\nfrom sessiond.cli.main import main\nmain()\n")
     program.chmod(0o700)
-    script = ctl("completion", "bash").out + (
-        "\nCOMP_WORDS=(sessionctl stop j); COMP_CWORD=2; COMPREPLY=()\n"
-        '_sessionctl_completion sessionctl j stop; printf "%s\\n" "${COMPREPLY[@]}"\n'
+    return ctl.env | {"PATH": f"{program.parent}:{ctl.env['PATH']}", "TERM": "xterm", "PS1": "ready> "}
+
+
+@pytest.mark.parametrize(
+    ("shell", "init"),
+    [
+        (("bash", "--norc", "-i"), 'eval "$(sessionctl completion bash)"'),
+        (("zsh", "-f", "-i"), 'autoload -U compinit; compinit -D; eval "$(sessionctl completion zsh)"'),
+    ],
+    ids=["bash", "zsh"],
+)
+def test_in_a_shell(ctl: Ctl, canned: Canned, shell_env: dict[str, str], shell: tuple[str, ...], init: str) -> None:
+    """With the keys pressed in a real one: names, keys without a blank behind them, then their values with one."""
+    program = shutil.which(shell[0])
+    if program is None:
+        pytest.skip(f"there is no {shell[0]} here")
+    terminal = Terminal((program, *shell[1:]), shell_env, 200)
+    try:
+        terminal.until(b"ready> ")
+        terminal.type(f"{init}; echo be'gun'\r".encode())
+        terminal.until(rb"(?s)[\r\n]begun.*ready> ")
+        terminal.type(b"sessionctl plan jupyterlab-host/g\t")
+        terminal.until(rb"jupyterlab-host/general")
+        terminal.type(b"--set service.th\t")
+        terminal.until(rb"service\.theme=")
+        terminal.type(b"d\t")
+        terminal.until(rb"ark")
+        terminal.type(b"--name x\r")
+        terminal.until(rb"submit")
+    finally:
+        terminal.close()
+    asked = [body for method, _, body in canned.requests if method == "POST"]
+    assert [{"service": "jupyterlab-host/general", "set": {"service.theme": "dark"}, "name": "x"}] == asked
+
+
+def test_in_fish(ctl: Ctl, canned: Canned, shell_env: dict[str, str]) -> None:
+    """The script, run by a real fish, offers keys and values."""
+    program = shutil.which("fish")
+    if program is None:
+        pytest.skip("there is no fish here")
+
+    def offered(line: str) -> list[str]:
+        script = f"sessionctl completion fish | source; complete -C'sessionctl {line}'"
+        command = [program, "--no-config", "-c", script]
+        done = subprocess.run(command, env=shell_env, cwd=ctl.home, capture_output=True, text=True, check=True)
+        return [found.partition("\t")[0] for found in done.stdout.splitlines()]
+
+    form = "start jupyterlab-host/general --set"
+    assert (["service.dir="], ["service.theme=dark"]) == (
+        offered(f"{form} service.d"),
+        offered(f"{form} service.theme=d"),
     )
-    done = subprocess.run(
-        [BASH, "--norc", "-c", script],
-        env=ctl.env | {"PATH": f"{program.parent}:{ctl.env['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("jl\n", "")

@@ -29,7 +29,6 @@ SCREENS = {
     "workflows": ("workflows",),
     "workflow-show": ("workflow", "show", "jupyterlab-host/general"),
     "workflow-show-broken": ("workflow", "show", "webshell/broken"),
-    "workflow-check-broken": ("workflow", "check", "webshell/broken"),
     "clusters": ("clusters",),
     "status": ("status",),
     "plan": ("plan", "jupyterlab-host", "--on", "local", "--set", "theme=dark"),

@@ -100,7 +100,7 @@ def test_again(workspace: Workspace) -> None:
     workspace.daemon()
     last = workspace.client.workflow("tell")["last"]
     assert {"service.dir": "/a b", "service.shown": "yes"} == last
-    assert "the last time /a b" in workspace.ctl("workflow", "show", "tell").out
+    assert "--again` once more:\n  service.dir    /a b\n" in workspace.ctl("workflow", "show", "tell").out
     done = workspace.ctl("start", "tell", "--again", "--set", "service.size=5", "--name", "two")
     assert 0 == done.status, done.err
     assert ["/a b", "5", "", "true", "more"] == told(workspace)[1:6]
