@@ -8,11 +8,28 @@ fail() {
     exit 1
 }
 
-# Print the first Python >= 3.9 that can make virtual environments; fail without a word if there is none.
+# home_path PATH: the path with a leading ~ written out, as no shell will see it.
+home_path() {
+    case $1 in
+        '~') printf '%s\n' "$HOME" ;;
+        \~/*) printf '%s\n' "$HOME/${1#'~/'}" ;;
+        *) printf '%s\n' "$1" ;;
+    esac
+}
+
+# leave PATH_OF_PROGRAM FILE: write the path into a file of the session's folder, whole or not at all.
+leave() {
+    if ! { printf '%s\n' "$1" >"$2.new" && mv "$2.new" "$2"; }; then
+        fail "nothing can be written to ${2%/*}: is the disk full?"
+    fi
+}
+
+# find_python MINOR: print the first Python >= 3.MINOR that can make virtual environments; fail without a word if there
+# is none.
 find_python() {
     local candidate
     for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do
-        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+        if "$candidate" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, $1))" 2>/dev/null; then
             command -v "$candidate"
             return 0
         fi
@@ -42,51 +59,70 @@ run_pip() {
 # no_more: the `build` of an environment that needs nothing beyond its requirements.
 no_more() { :; }
 
-# ensure_venv NAME TITLE REMEDY BUILD REQUIREMENT...
-#
-# Set `venv` to the virtual environment NAME that holds the REQUIREMENTs, made first if need be: one session makes it,
-# others wait. BUILD is called with the environment's path before the environment counts as made. It is made where it
-# stays, because virtual environments cannot be moved, and does not count before its marker is there: what an
-# interrupted installation left is removed by the next one. REMEDY is what a person can do when it fails.
-ensure_venv() {
-    local name=$1 title=$2 remedy=$3 build=$4 python envs identity lock log status
-    shift 4
-    python=$(find_python) || fail "$title could not be installed: there is no Python 3.9 or newer with venv and ensurepip here (on Debian: python3-venv); $remedy"
+# envs_folder TITLE: make the folder of all environments and set `envs` to its path.
+envs_folder() {
     envs=${SESSIOND_ENVS:-${XDG_DATA_HOME:-$HOME/.local/share}/sessiond/envs}
-    mkdir -p "$envs" || fail "$title could not be installed: $envs cannot be made; set SESSIOND_ENVS to a folder with 300 MB of room"
-    # One home is often seen by machines with different Pythons and processors: each gets its own environment.
-    identity=$("$python" -c 'import platform, sys; print(sys.version, sys.base_prefix, platform.machine())')
-    venv=$envs/$name-$(printf '%s\n' "$identity" "$@" | sha256sum | cut -c1-12)
-    log=$venv.log
-    [ -e "$venv/.complete" ] && return 0
-    exec {lock}>"$venv.lock" || fail "$title could not be installed: $venv.lock cannot be written"
+    mkdir -p "$envs" || fail "$1 could not be installed: $envs cannot be made; set SESSIOND_ENVS to a folder with 300 MB of room"
+}
+
+# make_once FOLDER TITLE REMEDY WHY BUILD...
+#
+# Have BUILD make FOLDER, an environment, unless it is there: one session makes it, others wait. It is made where it
+# stays, because virtual environments cannot be moved, and does not count before its marker is there: what an
+# interrupted installation left is removed by the next one. WHY is a command that tells from the log why BUILD failed;
+# REMEDY is what a person can do then.
+make_once() {
+    local folder=$1 title=$2 remedy=$3 why=$4 log=$1.log lock status
+    shift 4
+    [ -e "$folder/.complete" ] && return 0
+    exec {lock}>"$folder.lock" || fail "$title could not be installed: $folder.lock cannot be written"
     flock -n -E 75 "$lock"
     case $? in
         0) ;;
         75)
             echo "another session is installing $title: waiting for it ..."
-            flock -w 780 "$lock" || fail "$title could not be installed: another session has held $venv.lock for 13 minutes"
+            flock -w 780 "$lock" || fail "$title could not be installed: another session has held $folder.lock for 13 minutes"
             ;;
-        *) fail "$title could not be installed: files in $envs cannot be locked; set SESSIOND_ENVS to a folder elsewhere" ;;
+        *) fail "$title could not be installed: files in ${folder%/*} cannot be locked; set SESSIOND_ENVS to a folder elsewhere" ;;
     esac
-    if ! [ -e "$venv/.complete" ]; then
+    if ! [ -e "$folder/.complete" ]; then
         echo "installing $title (the first time takes a minute) ..."
-        rm -rf "$venv"
-        {
-            "$python" -m venv "$venv" && mkdir "$venv/.tmp" && run_pip "$venv" "$@" && "$build" "$venv"
-        } >"$log" 2>&1
+        rm -rf "$folder"
+        "$@" >"$log" 2>&1
         status=$?
-        rm -rf "$venv/.tmp"
+        rm -rf "$folder/.tmp"
         if [ "$status" -ne 0 ]; then
-            rm -rf "$venv"
+            rm -rf "$folder"
             tail -n 20 "$log"
-            fail "$title could not be installed ($(why_pip_failed "$log")): $remedy; the whole story is in $log"
+            fail "$title could not be installed ($("$why" "$log")): $remedy; the whole story is in $log"
         fi
         rm -f "$log"
-        touch "$venv/.complete"
+        touch "$folder/.complete"
         echo "installed $title"
     fi
     exec {lock}>&-
+}
+
+# make_venv VENV PYTHON BUILD REQUIREMENT...: for make_once.
+make_venv() {
+    local made=$1 python=$2 build=$3
+    shift 3
+    "$python" -m venv "$made" && mkdir "$made/.tmp" && run_pip "$made" "$@" && "$build" "$made"
+}
+
+# ensure_venv NAME TITLE REMEDY BUILD REQUIREMENT...
+#
+# Set `venv` to the virtual environment NAME that holds the REQUIREMENTs, made first if need be (see make_once), with a
+# Python >= 3.${venv_python:-9}. BUILD is called with the environment's path before the environment counts as made.
+ensure_venv() {
+    local name=$1 title=$2 remedy=$3 build=$4 python identity envs minor=${venv_python:-9}
+    shift 4
+    python=$(find_python "$minor") || fail "$title could not be installed: there is no Python 3.$minor or newer with venv and ensurepip here (on Debian: python3-venv); $remedy"
+    envs_folder "$title"
+    # One home is often seen by machines with different Pythons and processors: each gets its own environment.
+    identity=$("$python" -c 'import platform, sys; print(sys.version, sys.base_prefix, platform.machine())')
+    venv=$envs/$name-$(printf '%s\n' "$identity" "$@" | sha256sum | cut -c1-12)
+    make_once "$venv" "$title" "$remedy" why_pip_failed make_venv "$venv" "$python" "$build" "$@"
 }
 
 # end_marked NAME=VALUE SIGNAL...: send one SIGNAL after the other to this user's processes that were started with
@@ -96,9 +132,10 @@ end_marked() {
     local mark=$1 signal file files
     shift
     for signal in "$@"; do
-        mapfile -t files < <(grep -lzxF -e "$mark" /proc/[0-9]*/environ 2>/dev/null)
-        [ "${#files[@]}" -gt 0 ] || return 0
-        for file in "${files[@]}"; do kill -s "$signal" "${file//[!0-9]/}" 2>/dev/null; done
+        # No process substitution, whose grep would outlive its caller by a moment.
+        files=$(grep -lzxF -e "$mark" /proc/[0-9]*/environ 2>/dev/null)
+        [ -n "$files" ] || return 0
+        for file in $files; do kill -s "$signal" "${file//[!0-9]/}" 2>/dev/null; done
         sleep 0.4
     done
 }

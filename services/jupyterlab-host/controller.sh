@@ -3,39 +3,59 @@
 
 # shellcheck source=services/_lib/toolkit.sh
 . "${resource_jobdir:?}/lib/toolkit.sh"
+# shellcheck source=services/_lib/conda.sh
+. "$resource_jobdir/lib/conda.sh"
+# shellcheck source=services/_lib/jupyter.sh
+. "$resource_jobdir/lib/jupyter.sh"
 
-# major_of JUPYTER_LAB: the major version it reports, 0 if it does not run.
-major_of() {
-    local version
-    version=$(timeout 60 "$1" --version 2>/dev/null | tail -n 1)
-    version=${version%%.*}
-    case $version in
-        '' | *[!0-9]*) echo 0 ;;
-        *) echo "$version" ;;
-    esac
+remedy="set service_jupyter to a jupyter-lab of your own, or PIP_INDEX_URL to an index that can be reached"
+
+why_conda_failed() {
+    grep -E '[Ee]rror' "$1" | tail -n 1 | sed -e 's/[.: ]*$//' | grep . || printf 'conda gave no reason'
 }
 
-if [ -n "${service_load_env:-}" ]; then
-    # By the contract of service folders this parameter is shell code of the user's own.
-    eval "$service_load_env"
-fi
+# For make_once, whose folder only remembers that it was done.
+update_conda() {
+    mkdir "$1" && printf '%b\n' "${advanced_options_yaml:-}" >"$1/environment.yaml" &&
+        conda env update --quiet --prefix "$CONDA_PREFIX" --file "$1/environment.yaml"
+}
 
-jupyter_lab=${service_jupyter:-}
-if [ -n "$jupyter_lab" ]; then
-    case $jupyter_lab in \~/*) jupyter_lab=$HOME/${jupyter_lab#'~/'} ;; esac
-    [ "$(major_of "$jupyter_lab")" -ge 4 ] ||
-        fail "$jupyter_lab (service_jupyter) is not a JupyterLab 4 or newer that runs: correct it, or leave it empty"
-elif jupyter_lab=$(type -P jupyter-lab) && [ "$(major_of "$jupyter_lab")" -ge 4 ]; then
-    echo "using $jupyter_lab"
-else
-    ensure_venv jupyterlab JupyterLab \
-        "set service_jupyter to a jupyter-lab of your own, or PIP_INDEX_URL to an index that can be reached" \
-        no_more 'jupyterlab>=4.2,<5'
-    # shellcheck disable=SC2154 # set by ensure_venv
-    jupyter_lab=$venv/bin/jupyter-lab
-fi
+# What the form's "additional packages" asks for, put into the conda environment that is active.
+install_from_yaml() {
+    [ -n "${advanced_options_yaml:-}" ] ||
+        fail "advanced_options_install_instructions is yaml, but advanced_options_yaml is empty: fill it in, or choose none"
+    if [ -z "${CONDA_PREFIX:-}" ] || ! type conda >/dev/null 2>&1; then
+        fail "a conda environment definition needs conda: set service_conda_sh to the etc/profile.d/conda.sh of one that exists"
+    fi
+    envs_folder "the conda environment"
+    # shellcheck disable=SC2154 # set by envs_folder
+    done=$envs/conda-$(printf '%s\n' "$CONDA_PREFIX" "$advanced_options_yaml" | sha256sum | cut -c1-12)
+    make_once "$done" "the conda environment" "correct advanced_options_yaml" why_conda_failed update_conda "$done"
+}
 
-if ! { printf '%s\n' "$jupyter_lab" >"$resource_jobdir/service/jupyter-lab.path.new" &&
-    mv "$resource_jobdir/service/jupyter-lab.path.new" "$resource_jobdir/service/jupyter-lab.path"; }; then
-    fail "nothing can be written to $resource_jobdir: is the disk full?"
+has_dask() {
+    "$(dirname "$1")/python" -c 'import dask_labextension, distributed' 2>/dev/null
+}
+
+jupyter=''
+enter_what_was_named
+case ${advanced_options_install_instructions:-none} in
+    none) ;;
+    dask)
+        if ! { own_jupyter jupyter-lab 4 JupyterLab && has_dask "$jupyter"; }; then
+            [ -z "${service_jupyter:-}" ] ||
+                fail "$jupyter (service_jupyter) has no dask-labextension and distributed: install them there, or leave it empty"
+            ensure_venv jupyterlab-dask "JupyterLab with Dask" "$remedy" \
+                no_more 'jupyterlab>=4.2,<5' 'dask-labextension>=7' 'distributed'
+            # shellcheck disable=SC2154 # set by ensure_venv
+            jupyter=$venv/bin/jupyter-lab
+        fi
+        ;;
+    yaml) install_from_yaml ;;
+    *) fail "advanced_options_install_instructions is none, dask or yaml, not $advanced_options_install_instructions" ;;
+esac
+if [ -z "$jupyter" ] && ! own_jupyter jupyter-lab 4 JupyterLab; then
+    ensure_venv jupyterlab JupyterLab "$remedy" no_more 'jupyterlab>=4.2,<5'
+    jupyter=$venv/bin/jupyter-lab
 fi
+leave "$jupyter" "$resource_jobdir/service/jupyter-lab.path"

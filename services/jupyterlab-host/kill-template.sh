@@ -1,9 +1,10 @@
 # shellcheck shell=bash disable=SC2154
-# End JupyterLab and all that was started from it: it has some seconds to stop its kernels itself.
+# End JupyterLab and all that was started from it.
 
-if [ -r "${resource_jobdir}/lib/toolkit.sh" ]; then
+if [ -r "${resource_jobdir}/lib/toolkit.sh" ] && [ -r "${resource_jobdir}/lib/jupyter.sh" ]; then
     # shellcheck source=services/_lib/toolkit.sh
     . "${resource_jobdir}/lib/toolkit.sh"
-    end_marked "JUPYTER_RUNTIME_DIR=${resource_jobdir}/jupyter-runtime" TERM CONT CONT CONT HUP KILL
-    rm -rf "${resource_jobdir}/jupyter-runtime"
+    # shellcheck source=services/_lib/jupyter.sh
+    . "${resource_jobdir}/lib/jupyter.sh"
+    end_jupyter
 fi

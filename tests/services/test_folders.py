@@ -16,7 +16,9 @@ from sessiond.core.spec import Prefix
 from sessiond.render.url import landing, read_urlend
 from tests.services.house import SERVICES, TOKEN, build
 
-FOLDERS = ("jupyterlab-host", "webshell")
+FOLDERS = ("jupyter-host", "jupyterlab-host", "netcat-tester", "streamlit-host", "webshell")
+KEEP = {"jupyter-host", "jupyterlab-host", "streamlit-host"}
+"""The services that have an option for the path below which they are."""
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -27,13 +29,14 @@ def test_folder_can_be_started(name: str) -> None:
     assert entry.title
     assert entry.description.endswith(".")
     assert all(param.label and param.help for param in entry.params)
-    assert Prefix("keep" if name == "jupyterlab-host" else "strip") == entry.prefix
+    assert Prefix("keep" if name in KEEP else "strip") == entry.prefix
 
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
     """No parameter is dead: a script reads it, and the README has it."""
     scripts = "".join(path.read_text() for path in (SERVICES / name).glob("*.sh"))
+    scripts += "".join((SERVICES / "_lib" / found).read_text() for found in re.findall(r"/lib/(\w+\.sh)", scripts))
     # The cluster's lines and this one come from the prelude around the template.
     readme = (SERVICES / name / "README.md").read_text()
     for param in Catalogue.read([SERVICES]).entry(name).params:
@@ -44,7 +47,10 @@ def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("jupyter-host", f"/me/50123/tree?token={TOKEN}"),
         ("jupyterlab-host", f"/me/50123/lab?token={TOKEN}"),
+        ("netcat-tester", f"/me/50123/?token={TOKEN}"),
+        ("streamlit-host", f"/me/50123/?token={TOKEN}"),
         ("webshell", f"/me/50123/?token={TOKEN}"),
     ],
 )
@@ -64,6 +70,21 @@ def test_shellcheck_has_nothing_to_say(name: str) -> None:
     scripts = sorted(str(path) for path in (SERVICES / name).glob("*.sh"))
     done = subprocess.run([checker, "-x", "-P", SERVICES.parent, *scripts], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_form_can_be_used_and_is_described(name: str) -> None:
+    """A form has no mistakes, is for its folder's service, asks only for what that knows, and has a description."""
+    catalogue = Catalogue.read([SERVICES])
+    forms = [file for file in catalogue.workflows.values() if file.folder == name]
+    assert forms
+    known = {param.name for param in catalogue.entry(name).params} | {"service_name"}
+    for file in forms:
+        form = file.read()
+        assert ((), (), name) == (form.problems, form.warnings, form.service)
+        own = {param.variable for param in form.params if param.path[0] != form.label}
+        assert set() == own - known
+        assert file.path.with_suffix(".md").read_text().strip()
 
 
 PICTURES = sorted([*SERVICES.glob("*/thumbnail.png"), *SERVICES.glob("*/workflows/*.png")])
