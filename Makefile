@@ -4,13 +4,16 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 STAMP := .venv/.made
 
-.PHONY: demo test check fix bench docs clean
+.PHONY: demo test test-code-server check fix bench docs clean
 
 demo: $(STAMP)  ## JupyterLab in your browser, started by the daemon; Ctrl-C ends it all. DEMO_ONCE=1: until it answers
 	@scripts/demo
 
 test: $(STAMP)  ## every test; installs what they need (as root on Debian also packages)
 	@scripts/test
+
+test-code-server: $(STAMP)  ## the real code-server in Chromium; npm installs it, some minutes and 800 MB, so no part of `make test`
+	$(PY) -m pytest -q tests/live/code_server.py
 
 check: $(STAMP)  ## what a commit needs: format, lint, types, layers, quick tests
 	.venv/bin/ruff format --check .

@@ -24,13 +24,14 @@ leave() {
     fi
 }
 
-# find_python MINOR: print the first Python >= 3.MINOR that can make virtual environments; fail without a word if there
-# is none.
+# find_python MINOR MODULE...: print the first Python >= 3.MINOR that has the modules; fail without a word if there is none.
 find_python() {
-    local candidate
-    for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do
-        if "$candidate" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, $1))" 2>/dev/null; then
-            command -v "$candidate"
+    local candidate minor=$1
+    shift
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3.7; do
+        if "$candidate" -c "import sys, importlib; [importlib.import_module(name) for name in sys.argv[1:]]; \
+sys.exit(sys.version_info < (3, $minor))" "$@" 2>/dev/null; then
+            type -P "$candidate"
             return 0
         fi
     done
@@ -117,7 +118,7 @@ make_venv() {
 ensure_venv() {
     local name=$1 title=$2 remedy=$3 build=$4 python identity envs minor=${venv_python:-9}
     shift 4
-    python=$(find_python "$minor") || fail "$title could not be installed: there is no Python 3.$minor or newer with venv and ensurepip here (on Debian: python3-venv); $remedy"
+    python=$(find_python "$minor" venv ensurepip) || fail "$title could not be installed: there is no Python 3.$minor or newer with venv and ensurepip here (on Debian: python3-venv); $remedy"
     envs_folder "$title"
     # One home is often seen by machines with different Pythons and processors: each gets its own environment.
     identity=$("$python" -c 'import platform, sys; print(sys.version, sys.base_prefix, platform.machine())')

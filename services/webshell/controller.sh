@@ -27,7 +27,4 @@ fi
 make_environment
 
 # shellcheck disable=SC2154 # set by ensure_venv
-if ! { printf '%s\n' "$venv" >"$resource_jobdir/service/webshell.path.new" &&
-    mv "$resource_jobdir/service/webshell.path.new" "$resource_jobdir/service/webshell.path"; }; then
-    fail "nothing can be written to $resource_jobdir: is the disk full?"
-fi
+leave "$venv" "$resource_jobdir/service/webshell.path"

@@ -5,11 +5,7 @@
 # shellcheck source=services/_lib/toolkit.sh
 . "${resource_jobdir}/lib/toolkit.sh"
 
-shell_directory=${service_directory:-${HOME}}
-case ${shell_directory} in
-    '~') shell_directory=${HOME} ;;
-    \~/*) shell_directory=${HOME}/${shell_directory#'~/'} ;;
-esac
+shell_directory=$(home_path "${service_directory:-${HOME}}")
 if ! [ -d "${shell_directory}" ]; then
     displayErrorMessage "There is no folder ${shell_directory} on $(hostname): set service_directory to one that exists"
 fi

@@ -250,6 +250,7 @@ async def _answers(endpoint: dict[str, str], probe: str) -> bool:
     async with stream:
         await stream.send(f"GET /{probe} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         try:
-            return (await stream.receive()).startswith(b"HTTP/1.")
+            head = await stream.receive()
+            return head.startswith(b"HTTP/1.") and head[9:10] < b"5"
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             return False

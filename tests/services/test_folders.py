@@ -16,7 +16,7 @@ from sessiond.core.spec import Prefix
 from sessiond.render.url import landing, read_urlend
 from tests.services.house import SERVICES, TOKEN, build
 
-FOLDERS = ("jupyter-host", "jupyterlab-host", "netcat-tester", "streamlit-host", "webshell")
+FOLDERS = ("jupyter-host", "jupyterlab-host", "netcat-tester", "openvscode", "streamlit-host", "webshell")
 KEEP = {"jupyter-host", "jupyterlab-host", "streamlit-host"}
 """The services that have an option for the path below which they are."""
 
@@ -50,6 +50,7 @@ def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
         ("jupyter-host", f"/me/50123/tree?token={TOKEN}"),
         ("jupyterlab-host", f"/me/50123/lab?token={TOKEN}"),
         ("netcat-tester", f"/me/50123/?token={TOKEN}"),
+        ("openvscode", f"/me/50123/?token={TOKEN}"),
         ("streamlit-host", f"/me/50123/?token={TOKEN}"),
         ("webshell", f"/me/50123/?token={TOKEN}"),
     ],

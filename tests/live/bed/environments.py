@@ -11,8 +11,10 @@ from pathlib import Path
 from .layout import ENVS, ROOT
 
 
-def ensure_environment(service: str) -> None:
+def ensure_environment(service: str, **params: str) -> None:
     """Make what a service of this project installs, if it is not there; that takes a minute and a package index.
+
+    ``params`` are the service's own.
 
     Raises RuntimeError with the last words of the service's own script when it cannot be made.
     """
@@ -27,6 +29,7 @@ def ensure_environment(service: str) -> None:
             "XDG_CACHE_HOME": str(folder / "cache"),
             "SESSIOND_ENVS": str(ENVS),
             "resource_jobdir": name,
+            **params,
         }
         done = subprocess.run(
             ["bash", str(folder / "service/controller.sh")],
