@@ -51,7 +51,7 @@ run_code() {
     # One that the user's own shell runs in is not to be talked to.
     unset VSCODE_IPC_HOOK_CLI
     cd "${code_directory}" || exit
-    exec "${code_python}" -I "${resource_jobdir}/lib/door.py" "${code_door[@]}" -- "${code_server}" "${code_options[@]}"
+    exec "${code_python}" -I "${resource_jobdir}/lib/doorman.py" "${code_door[@]}" -- "${code_server}" "${code_options[@]}"
 }
 
 # What the server left running. Little time is given after a TERM, hence no patience.

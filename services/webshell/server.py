@@ -12,13 +12,10 @@ Messages are JSON arrays. The server sends ``["setup", {}]``, ``["replay", text]
 from __future__ import annotations
 
 import argparse
-import asyncio
-import hmac
 import json
 import os
 import pwd
 import re
-import signal
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import terminado
-import tornado.httpserver
 import tornado.ioloop
-import tornado.netutil
 import tornado.web
 
 HERE = Path(__file__).resolve().parent
+# An isolated interpreter looks in neither place by itself.
+sys.path.insert(0, str(HERE.parent / "lib"))
+
+import door  # noqa: E402
+
 UNSEEN_LIMIT = 1_000_000
 """Characters a page may lag behind before its shell has to wait, so that ``yes`` fills neither memory."""
 MAX_SHELLS = 32
-PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){0,8}/?")
 SHELL_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
@@ -94,39 +93,13 @@ class Shells(terminado.NamedTermManager):  # type: ignore[misc]  # terminado is 
         return any(client.unseen > UNSEEN_LIMIT for client in terminal.clients)
 
 
-class TokenRequired(tornado.web.RequestHandler):  # type: ignore[misc]  # see Shells
-    """A request that must bring the token, in its cookie or its URL."""
-
-    def prepare(self) -> None:
-        """Refuse the request with 403 unless it has the token."""
-        given = self.get_query_argument("token", "") or self.get_cookie(self.settings["cookie_name"], "")
-        if not hmac.compare_digest(given.encode(), self.settings["token"].encode()):
-            self.set_status(403)
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.finish(NOT_ALLOWED)
-
-    def set_default_headers(self) -> None:
-        """Headers of every answer: nothing from elsewhere is loaded, nothing is told to elsewhere, nothing is kept."""
-        self.set_header("Content-Security-Policy", POLICY)
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-cache")
-
-
-class Page(TokenRequired):
+class Page(door.TokenRequired):
     """The page. A token in its URL moves into a cookie, so that it is in no history and no bookmark."""
 
     def get(self) -> None:
         """Answer with the page, or with a redirection to it that also sets the cookie."""
         if self.get_query_argument("token", ""):
-            prefix = self.request.headers.get("X-Forwarded-Prefix", "")
-            self.set_cookie(
-                self.settings["cookie_name"],
-                self.settings["token"],
-                path=(prefix if PREFIX.fullmatch(prefix) else "").rstrip("/") + "/",
-                httponly=True,
-                samesite="Lax",
-            )
+            self.keep_token()
             self.to_shell(self.get_query_argument("shell", ""))
         else:
             self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -134,9 +107,7 @@ class Page(TokenRequired):
 
     def to_shell(self, name: str) -> None:
         """Redirect to the shell called ``name``, relative to the page."""
-        self.set_status(302)
-        self.set_header("Location", f"./?shell={name}" if SHELL_NAME.fullmatch(name) else "./")
-        self.finish()
+        self.go_on(f"./?shell={name}" if SHELL_NAME.fullmatch(name) else "./")
 
 
 class NewShell(Page):
@@ -151,7 +122,7 @@ class NewShell(Page):
         self.to_shell(self.shells.free_name())
 
 
-class Asset(TokenRequired):
+class Asset(door.TokenRequired):
     """A file of the page."""
 
     def initialize(self, path: Path, kind: str) -> None:
@@ -165,15 +136,7 @@ class Asset(TokenRequired):
         self.finish(self.path.read_bytes())
 
 
-class Health(tornado.web.RequestHandler):  # type: ignore[misc]  # see Shells
-    """Whether the server answers: the only thing it tells to anybody."""
-
-    def get(self) -> None:
-        """Answer "ok"."""
-        self.finish("ok\n")
-
-
-class Connection(TokenRequired, terminado.TermSocket):  # type: ignore[misc]  # see Shells
+class Connection(door.TokenRequired, terminado.TermSocket):  # type: ignore[misc]  # see Shells
     """A tab's connection to a shell."""
 
     def open(self, name: str) -> None:
@@ -248,33 +211,21 @@ def make_application(options: argparse.Namespace, token: str, shells: Shells) ->
         [
             (r"/", Page),
             (r"/new", NewShell, {"shells": shells}),
-            (r"/healthz", Health),
+            (r"/healthz", door.Health),
             (r"/page\.js", Asset, {"path": HERE / "page.js", "kind": script}),
             (r"/page\.css", Asset, {"path": HERE / "page.css", "kind": style}),
             (r"/xterm\.js", Asset, {"path": options.static / "index.js", "kind": script}),
             (r"/xterm\.css", Asset, {"path": options.static / "xterm.css", "kind": style}),
             (rf"/ws/({SHELL_NAME.pattern})", Connection, {"term_manager": shells}),
         ],
-        token=token,
-        cookie_name=f"webshell-{options.name}",
-        # The log would show the tokens that requests bring.
-        log_function=lambda _handler: None,
-        websocket_ping_interval=20,
-        websocket_ping_timeout=20,
-        websocket_max_message_size=1 << 20,
+        **door.settings(
+            options, "webshell", token, policy=POLICY, refusal=NOT_ALLOWED, websocket_max_message_size=1 << 20
+        ),
     )
 
 
 async def serve(options: argparse.Namespace, token: str) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then end the shells. Raises OSError where it cannot listen."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    if options.socket:
-        sockets = [tornado.netutil.bind_unix_socket(options.socket, mode=0o600)]
-    else:
-        sockets = tornado.netutil.bind_sockets(options.port, options.bind)
+    """Serve until told to end, then end the shells. Raises OSError where it cannot listen."""
     with ThreadPoolExecutor(max_workers=MAX_SHELLS) as writers:
         shells = Shells(
             shell_command=[options.shell or login_shell(), "-l"],
@@ -284,40 +235,17 @@ async def serve(options: argparse.Namespace, token: str) -> None:
             extra_env={"COLUMNS": None, "LINES": None, "COLORTERM": "truecolor", "WEBSHELL_TOKEN": None},
             blocking_io_executor=writers,
         )
-        server = tornado.httpserver.HTTPServer(make_application(options, token, shells))
-        server.add_sockets(sockets)
-        print(f"the web shell listens on {place(options)}", flush=True)  # noqa: T201
-        await stop.wait()
-        server.stop()
+        await door.serve(make_application(options, token, shells), options, "the web shell")
         await shells.kill_all()
-
-
-def place(options: argparse.Namespace) -> str:
-    """Where the server listens."""
-    return options.socket or f"{options.bind}:{options.port}"
 
 
 def main() -> int:
     """Read the command line, serve, and return the exit status."""
-    parser = argparse.ArgumentParser(description="A login shell in the browser.")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--bind", default="127.0.0.1", help="the address of the port")
-    parser.add_argument("--socket", default="", help="the path of a Unix socket to listen on instead")
-    parser.add_argument("--name", required=True, help="tells the cookie from those of other sessions")
+    parser = door.arguments("A login shell in the browser.")
     parser.add_argument("--static", type=Path, required=True, help="the folder of xterm's index.js and xterm.css")
     parser.add_argument("--directory", type=Path, required=True, help="where shells start")
     parser.add_argument("--shell", default="", help="the shell; the login shell if empty")
-    options = parser.parse_args()
-    token = os.environ.get("WEBSHELL_TOKEN", "")
-    if len(token) < 16:
-        print("The web shell needs a token of at least 16 characters in WEBSHELL_TOKEN", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        asyncio.run(serve(options, token))
-    except OSError as failure:
-        print(f"The web shell cannot listen on {place(options)}: {failure}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return door.run("the web shell", "WEBSHELL_TOKEN", parser.parse_args(), serve)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ run_webshell() {
     export WEBSHELL_TOKEN="${service_token}" WEBSHELL_SESSION="${resource_jobdir}"
     unset service_token
     # -I: modules and PYTHON* variables meant for the user's programs are not for this one.
-    exec "${webshell_venv}/bin/python" -I "${resource_jobdir}/service/server.py" "${webshell_options[@]}" \
+    exec "${webshell_venv}/bin/python" -I -B "${resource_jobdir}/service/server.py" "${webshell_options[@]}" \
         --name "${openPort}" --static "${webshell_venv}/static" \
         --directory "${shell_directory}" --shell "${service_shell:-}"
 }

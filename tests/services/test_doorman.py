@@ -24,7 +24,7 @@ from tests.services.house import PATIENCE_S, SERVICES, taken_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 
-DOOR = SERVICES / "_lib" / "door.py"
+DOOR = SERVICES / "_lib" / "doorman.py"
 PROGRAM = Path(__file__).with_name("behind_a_door.py")
 TOKEN = "an-open-sesame-of-32-characters_"
 COOKIE = {"Cookie": f"door-x={TOKEN}"}
