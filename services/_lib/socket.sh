@@ -42,13 +42,14 @@ sessiond_socket_folder() (
   exit 1
 )
 
-# Remove the session's socket folder, if it is one: ours, no link, and named after the session.
+# Remove the session's socket folder, if it is one: ours, no link, and named after the session. Desktops mount things in
+# their runtime folder: those are other file systems, and somebody's files.
 sessiond_release_socket() {
   local folder name
   if read -r folder 2>/dev/null < "$SESSIOND_JOBDIR/socket.folder"; then
     name=${folder##*/}
     if [[ $folder = /* && $name = "$SESSIOND_TAG".* && $folder != */../* ]] && [ -O "$folder" ] && [ ! -L "$folder" ]; then
-      rm -rf -- "$folder"
+      find "$folder" -xdev -depth -delete
     fi
   fi
   rm -f "$SESSIOND_JOBDIR/socket.folder"

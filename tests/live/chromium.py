@@ -84,6 +84,13 @@ class Page:
                 await self.send("Input.dispatchKeyEvent", type="keyDown", **key)
                 await self.send("Input.dispatchKeyEvent", type="keyUp", **key)
 
+    async def press(self, text: str) -> None:
+        """Press the keys of a text one by one, as pages see them that draw what they show themselves."""
+        for one in text:
+            key = {"key": one, "text": one} if one != "\n" else {"key": "Enter", "code": "Enter", "text": "\r"}
+            await self.send("Input.dispatchKeyEvent", type="keyDown", **key)
+            await self.send("Input.dispatchKeyEvent", type="keyUp", **key)
+
     async def picture(self, path: Path) -> None:
         """Save what a person would see."""
         result = await self.send("Page.captureScreenshot", format="png")

@@ -16,7 +16,8 @@ from sessiond.core.spec import Prefix
 from sessiond.render.url import landing, read_urlend
 from tests.services.house import SERVICES, TOKEN, build
 
-FOLDERS = ("jupyter-host", "jupyterlab-host", "netcat-tester", "openvscode", "streamlit-host", "webshell")
+NOVNC = "autoconnect=true&reconnect=true&reconnect_delay=2000&resize=remote&show_dot=true&path=me/50123/websockify"
+FOLDERS = sorted(path.parent.name for path in SERVICES.glob("*/start-template.sh"))
 KEEP = {"jupyter-host", "jupyterlab-host", "streamlit-host"}
 """The services that have an option for the path below which they are."""
 
@@ -52,13 +53,14 @@ def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
         ("netcat-tester", f"/me/50123/?token={TOKEN}"),
         ("openvscode", f"/me/50123/?token={TOKEN}"),
         ("streamlit-host", f"/me/50123/?token={TOKEN}"),
+        ("turbovnc", f"/me/50123/vnc.html?token={TOKEN}&{NOVNC}"),
         ("webshell", f"/me/50123/?token={TOKEN}"),
     ],
 )
 def test_the_browser_lands_with_the_token(tmp_path: Path, name: str, expected: str) -> None:
     """url.sh gives the address with the session's token in it."""
     house = build(tmp_path, name)
-    script = '. ./secrets.sh; . ./service/url.sh; printf "\\036%s\\036" "$URLEND"'
+    script = '. ./inputs.sh; . ./secrets.sh; . ./service/url.sh; printf "\\036%s\\036" "$URLEND"'
     done = subprocess.run(["bash", "-c", script], cwd=house.jobdir, capture_output=True, check=True)
     urlend = read_urlend(Completed(rc=0, stdout=done.stdout, stderr=b""))
     assert expected == landing(urlend, "/me/50123", "127.0.0.1:8700", 0)
