@@ -53,6 +53,8 @@ def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
         ("netcat-tester", f"/me/50123/?token={TOKEN}"),
         ("openvscode", f"/me/50123/?token={TOKEN}"),
         ("streamlit-host", f"/me/50123/?token={TOKEN}"),
+        ("nicedcv", f"/me/50123/?authToken={TOKEN}#sessiond-job"),
+        ("scw", "/me/50123/"),
         ("turbovnc", f"/me/50123/vnc.html?token={TOKEN}&{NOVNC}"),
         ("webshell", f"/me/50123/?token={TOKEN}"),
     ],
