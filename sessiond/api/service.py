@@ -73,7 +73,9 @@ class Desk:
         address = self.address(session)
         if self.gateway is None:
             return address
-        return f"{address}{'&' if '?' in address else '?'}sessiond={self.doorkeeper.token(session.id)}"
+        # What follows a # never leaves the browser, so the gateway's token goes before it.
+        before, mark, fragment = address.partition("#")
+        return f"{before}{'&' if '?' in before else '?'}sessiond={self.doorkeeper.token(session.id)}{mark}{fragment}"
 
     def address(self, session: Session) -> str:
         """The same without what opens the gateway; with the gateway off, at the session's own port."""

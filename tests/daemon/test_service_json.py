@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import threading
 from pathlib import Path
 
-from .workspace import Workspace
+from .workspace import Workspace, fetch
 
 FIELDS = ["URL", "PORT", "SLUG", "JOB_STATUS", "ERROR_MESSAGE"]
 
@@ -92,3 +93,13 @@ def test_the_slug_is_without_escapes(workspace: Workspace) -> None:
     assert "/a/b?x=1&y=2&sessiond=" in (session["url"] or "")
     fields = json.loads((workspace.state / "sessions" / session["id"] / "service.json").read_text())
     assert 'a/b?x=1&y=2"' == fields["SLUG"]
+
+
+def test_the_gateways_token_stands_before_what_no_server_sees(workspace: Workspace) -> None:
+    """What follows a # in an address is for the page alone; the gateway would not get to see a token there."""
+    workspace.daemon()
+    for end, expected in (("x?a=1#s=2", r"/x\?a=1&sessiond=[\w-]+#s=2"), ("#s=2", r"/\?sessiond=[\w-]+#s=2")):
+        (workspace.services / "tiny" / "url.sh").write_text(f'export URLEND="{end}\\""\n')
+        session = workspace.start("tiny")
+        assert re.search(f"{expected}$", session["url"] or ""), session["url"]
+        assert 200 == fetch(session["url"] or "")[0]
