@@ -12,13 +12,19 @@ import pytest
 
 from sessiond.config.catalogue import Catalogue
 from sessiond.core.command import Completed
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Listen, Prefix
 from sessiond.render.url import landing, read_urlend
 from tests.services.house import SERVICES, TOKEN, build
 
 NOVNC = "autoconnect=true&reconnect=true&reconnect_delay=2000&resize=remote&show_dot=true&path=me/50123/websockify"
 FOLDERS = sorted(path.parent.name for path in SERVICES.glob("*/start-template.sh"))
-KEEP = {"jupyter-host", "jupyterlab-host", "streamlit-host"}
+DESKTOP = "autoconnect=true&resize=remote&show_dot=true"
+KEEP = {"jupyter-host", "jupyterlab-host", "streamlit-host"} | {
+    "docker-service",
+    "jupyter-docker",
+    "jupyter-singularity",
+    "matlab-docker",
+}
 """The services that have an option for the path below which they are."""
 
 
@@ -56,12 +62,21 @@ def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
         ("nicedcv", f"/me/50123/?authToken={TOKEN}#sessiond-job"),
         ("scw", "/me/50123/"),
         ("turbovnc", f"/me/50123/vnc.html?token={TOKEN}&{NOVNC}"),
+        ("docker-service", "/me/50123/"),
+        ("jupyter-docker", f"/me/50123/?token={TOKEN}"),
+        ("jupyter-singularity", f"/me/50123/?token={TOKEN}"),
+        ("matlab-docker", f"/me/50123/?mwi-auth-token={TOKEN}"),
+        ("novnc-docker", f"/me/50123/vnc.html?{DESKTOP}&path=me/50123/websockify#password={TOKEN[:8]}"),
+        ("nginx-docker", "/me/50123/"),
+        ("pvweb-singularity", f"/me/50123/#secret={TOKEN}"),
+        ("r-singularity", f"/me/50123/#password={TOKEN}"),
         ("webshell", f"/me/50123/?token={TOKEN}"),
     ],
 )
 def test_the_browser_lands_with_the_token(tmp_path: Path, name: str, expected: str) -> None:
     """url.sh gives the address with the session's token in it."""
-    house = build(tmp_path, name)
+    needed = {param.name: "docker run it" for param in Catalogue.read([SERVICES]).entry(name).params if param.required}
+    house = build(tmp_path, name, Listen.LOOPBACK, **needed)
     script = '. ./inputs.sh; . ./secrets.sh; . ./service/url.sh; printf "\\036%s\\036" "$URLEND"'
     done = subprocess.run(["bash", "-c", script], cwd=house.jobdir, capture_output=True, check=True)
     urlend = read_urlend(Completed(rc=0, stdout=done.stdout, stderr=b""))
