@@ -9,13 +9,10 @@ from difflib import get_close_matches
 from enum import Enum, auto
 
 from sessiond.core.errors import SpecError, printable
-from sessiond.forms.model import Condition, Form, IsOneOf, IsTrue, Kind, Option, Param, ResourceIs, in_words
+from sessiond.forms.model import BETWEEN, Condition, Form, IsOneOf, IsTrue, Kind, Option, Param, ResourceIs, in_words
 
 VALUE_LIMIT = 64 * 1024
 """The longest value in characters: Linux refuses one environment string of more than 128 KiB (execve(2))."""
-
-BETWEEN = "___"
-"""Between the values of a list, where it is one variable."""
 
 _REPLACE = "_replace_with_"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")

@@ -16,6 +16,9 @@ SERVICE = "service_name"
 SCHEDULER = "jobschedulertype"
 """The variable that says how a session runs."""
 
+BETWEEN = "___"
+"""Between the values of a list, where it is one variable."""
+
 _SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|api_?key", re.IGNORECASE)
 _TAG = re.compile(r"_tag_\w*$")
 _OLD_PREFIX = "_pw_"

@@ -15,7 +15,9 @@ from types import MappingProxyType
 
 from sessiond.forms import loose
 from sessiond.forms.lint import problems_of, warnings_of
+from sessiond.forms.listed import as_text, options_in, several
 from sessiond.forms.model import (
+    BETWEEN,
     Choices,
     Condition,
     Form,
@@ -234,12 +236,12 @@ class _Reader:
         try:
             found = loose.loads(text)
             if isinstance(found, dict):
-                by_value = {_value(key): _listed(options) for key, options in found.items()}
+                by_value = {as_text(key): options_in(options) for key, options in found.items()}
                 ref = (node.get("depends_on") or "").strip()
                 if not ref:
                     self._wrong(node, "its options depend on another parameter: depends_on must say on which")
                 return written, Choices(ref=ref, by_value=MappingProxyType(by_value))
-            return (*written, *_listed(found)), None
+            return (*written, *options_in(found)), None
         except (ValueError, RecursionError):
             self._wrong(node, 'options must be JSON: [{"value": ..., "label": ...}], or an object of such lists')
             return written, None
@@ -253,7 +255,7 @@ class _Reader:
         if show.startswith("{"):
             yield from self._json_conditions(node, show)
         elif depends:
-            yield IsOneOf(ref=depends, values=_several(show))
+            yield IsOneOf(ref=depends, values=several(show))
         else:
             yield IsTrue(ref=show)
 
@@ -265,7 +267,7 @@ class _Reader:
             return
         for ref, values in found.items() if isinstance(found, dict) else ():
             listed = values if isinstance(values, list) else [values]
-            yield IsOneOf(ref=ref.strip(), values=tuple(map(_value, listed)))
+            yield IsOneOf(ref=ref.strip(), values=tuple(map(as_text, listed)))
 
     def _settled(self, param: Param, known: set[str]) -> Param:
         """The same with its references made whole, now that all parameters are known."""
@@ -341,9 +343,11 @@ def _with_default(param: Param, node: Node) -> Param:
             text = node.get("checked") or node.get("value") or ""
             return replace(param, default="true" if _is_true(text) or text == param.yes != "true" else "false")
         case Kind.SELECT:
-            marked = next((option.value for option in param.all_options() if option.selected), None)
+            marked = [option.value for option in param.all_options() if option.selected]
             given = node.get("value")
-            return replace(param, default=marked if given is None and marked is not None else given or "")
+            if given is None:
+                return replace(param, default=BETWEEN.join(marked if param.multiple else marked[:1]))
+            return replace(param, default=_joined(given, param) if param.multiple else given)
         case Kind.TEXTAREA:
             inner = "".join(node.parts).strip("\n")
             return replace(param, default=param.default or (inner if inner.strip() else ""))
@@ -351,44 +355,16 @@ def _with_default(param: Param, node: Node) -> Param:
             return param
 
 
+def _joined(text: str, param: Param) -> str:
+    """Several values, which may be written with commas, as the one text that they are."""
+    parts = [part.strip() for part in text.split(",")]
+    return BETWEEN.join(parts) if {option.value for option in param.all_options()}.issuperset(parts) else text
+
+
 def _is_required(kind: Kind, node: Node) -> bool:
     optional = (node.get("optional") or "").strip().lower()
     # An empty text is a text; an empty number is none.
     return _is_true(node.get("required")) or optional == "false" or (kind is Kind.INTEGER and not _is_true(optional))
-
-
-def _listed(found: object) -> tuple[Option, ...]:
-    """Options in JSON. Raises ValueError for anything else."""
-    if not isinstance(found, list):
-        raise ValueError("no list")  # noqa: TRY004 - of a text that was to be JSON, like what json raises
-    options: list[Option] = []
-    for one in found:
-        if isinstance(one, dict) and "value" in one:
-            value = _value(one["value"])
-            options.append(
-                Option(value=value, label=_value(one.get("label", value)), selected=bool(one.get("selected")))
-            )
-        elif isinstance(one, str | int | bool):
-            options.append(Option(value=_value(one), label=_value(one)))
-        else:
-            raise ValueError("no option")
-    return tuple(options)
-
-
-def _several(text: str) -> tuple[str, ...]:
-    """The values of a ``show_if``: a text, or a list in JSON."""
-    if text.startswith("["):
-        try:
-            found = loose.loads(text)
-            return tuple(map(_value, found if isinstance(found, list) else [text]))
-        except (ValueError, RecursionError):
-            pass
-    return (text,)
-
-
-def _value(found: object) -> str:
-    """A value of JSON as the text that forms compare."""
-    return str(found).lower() if isinstance(found, bool) else str(found)
 
 
 def _is_true(text: str | None) -> bool:

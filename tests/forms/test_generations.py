@@ -157,6 +157,16 @@ def test_the_service_that_a_person_chose() -> None:
             assert service == flatten(found, values, WHERE).service
 
 
+def test_several_options_from_the_start() -> None:
+    """All that are marked, or a list with commas: one text, as if a person had chosen them."""
+    options = '<option value="a" selected="true"/><option value="b"/><option value="c" selected="true"/>'
+    for value, expected in (("", "a___c"), ('value="a, b"', "a___b"), ('value=""', ""), ('value="b"', "b")):
+        found = form(f'<param name="p" type="select" multiple="true" {value}>{options}</param>')
+        assert {"p": expected} == params(found)
+    single = form(f'<param name="p" type="select">{options}</param>')
+    assert {"p": "a"} == params(single)
+
+
 def test_titles() -> None:
     """What is an id, or nothing, is no title."""
     for tool, title in (
