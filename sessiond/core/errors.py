@@ -89,6 +89,12 @@ class NotSent(RemoteError):
     code = "not-sent"
 
 
+class PortTaken(NotSent):
+    """A port cannot be listened on: another program does."""
+
+    code = "port-taken"
+
+
 class LinkError(NotSent):
     """The cluster's login node cannot be reached, or does not let us in: nothing was sent."""
 

@@ -19,22 +19,16 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import AnswerLost, NotSent, Unreadable
 from sessiond.core.session import Endpoint
 from sessiond.remote.child import Child, spawn
+from sessiond.remote.outward import CONNECT_TIMEOUT_S, open_tcp, reason
 from sessiond.remote.peer import owner_of_listener
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """The most bytes a command may write to either of its outputs; more is no answer to anything we ask."""
-CONNECT_TIMEOUT_S = 10.0
 _QUEUE_PAUSE_S = 0.05
 
 _OURS_ALONE = frozenset({"NOTIFY_SOCKET", "SESSIOND_TAG", "SESSIOND_RUN"})
 _OURS_ALONE_PREFIXES = ("LISTEN_", "WATCHDOG_", "SESSIOND_FAILPOINT")
 _ROOT = 0
-_REASONS = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.EHOSTUNREACH: "host unreachable",
-    errno.ENETUNREACH: "network unreachable",
-    errno.ETIMEDOUT: "no answer",
-}
 _SOCKET_REASONS = {
     errno.ENOENT: "there is no such socket",
     errno.ENOTDIR: "there is no such socket",
@@ -119,16 +113,7 @@ class Local:
         """
         if endpoint.path:
             return await _connect_unix(endpoint.path)
-        where = f"{endpoint.host}:{endpoint.port}"
-        if not 0 < endpoint.port < 65536:
-            raise NotSent(f"{where}: not a port")
-        try:
-            with anyio.fail_after(CONNECT_TIMEOUT_S):
-                stream = await anyio.connect_tcp(endpoint.host, endpoint.port)
-        except TimeoutError:
-            raise NotSent(f"{where} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
-        except (OSError, ValueError) as error:
-            raise NotSent(f"{where}: {_reason(error, _REASONS)}") from error
+        stream = await open_tcp(endpoint.host, endpoint.port)
         trusted = False
         try:
             await self._check_listener(stream)
@@ -197,7 +182,7 @@ async def _connect_unix(path: str) -> UNIXSocketStream:
     except TimeoutError:
         raise NotSent(f"{path} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
     except (OSError, ValueError) as error:
-        raise NotSent(f"{path}: {_reason(error, _SOCKET_REASONS)}") from error
+        raise NotSent(f"{path}: {reason(error, _SOCKET_REASONS)}") from error
     finally:
         if stream is None:
             near.close()
@@ -229,17 +214,6 @@ def _address(raw: object) -> tuple[str, int]:
             return host.partition("%")[0], port
         case _:
             raise NotSent("the connection was closed at once")
-
-
-def _reason(error: BaseException, words: Mapping[int, str]) -> str:
-    """The kernel's or the resolver's own word for why nothing accepted: anyio keeps it in the cause."""
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    found = cause if isinstance(cause, OSError) else error
-    if isinstance(found, OSError):
-        return words.get(found.errno or 0) or found.strerror or str(found)
-    return "not an address"
 
 
 def _read(path: Path, offset: int, limit: int) -> bytes:

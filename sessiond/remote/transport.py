@@ -39,8 +39,34 @@ class Transport(Protocol):
         """How many bytes the file at ``path`` has; 0 where it is absent. Raises NotSent or AnswerLost like `run`."""
 
 
+class Accepting(Protocol):
+    """A port of a machine's loopback address that is listened on."""
+
+    @property
+    def port(self) -> int:
+        """Its number."""
+
+    async def accept(self) -> ByteStream:
+        """The next connection to it. Not to be called twice at a time."""
+
+    async def lost(self) -> str:
+        """Wait until nothing will come any more; returns the reason in words."""
+
+    def close(self) -> None:
+        """Begin to free the port. What was accepted goes on. May be called twice."""
+
+    async def aclose(self) -> None:
+        """Free the port, and wait for that. May be called twice."""
+
+
 class Connection(Transport, Protocol):
     """One open connection to a machine, let in. Once lost it stays lost, and its methods raise."""
+
+    async def listen(self, at: Endpoint, port: int) -> Accepting:
+        """Have ``port`` listened on at the loopback address of the host of ``at``, and nowhere else.
+
+        Raises PortTaken where another program listens there, NotSent with the precise reason where it cannot be done.
+        """
 
     @property
     def streams(self) -> int:

@@ -12,7 +12,7 @@ from anyio.abc import ByteStream
 from sessiond.core.command import Command, Completed
 from sessiond.core.link import Link, LinkState
 from sessiond.core.session import Endpoint
-from sessiond.remote.transport import Connection
+from sessiond.remote.transport import Accepting, Connection
 from sessiond.runtime.link import LinkKeeper
 
 RUN_WAIT_S: Final = 20.0
@@ -34,6 +34,11 @@ class Linked:
         """As `Transport.connect`; waits up to 5 s for the link: a tunnel holds its clients itself."""
         async with self._lent(CONNECT_WAIT_S, patiently=True) as connection:
             return await connection.connect(endpoint)
+
+    async def listen(self, at: Endpoint, port: int) -> Accepting:
+        """As `Connection.listen`; waits as `connect` does. What it returns ends with the connection that there is."""
+        async with self._lent(CONNECT_WAIT_S, patiently=True) as connection:
+            return await connection.listen(at, port)
 
     async def read(self, path: str, offset: int, limit: int) -> bytes:
         """As `Transport.read`; waits as `run` does."""

@@ -12,14 +12,52 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import AnswerLost, AuthDenied, NeedsLogin, NotSent
 from sessiond.core.prompts import Prompt
 from sessiond.core.session import Endpoint
-from sessiond.remote.transport import Ask, Transport
+from sessiond.remote.transport import Accepting, Ask, Transport
 from tests.runtime.scripted import Http
+
+
+class ScriptedPort:
+    """A port that is listened on over there."""
+
+    def __init__(self, port: int, connection: ScriptedConnection) -> None:
+        self.port = port
+        self.closed = False
+        self._connection = connection
+        self._send, self._come = anyio.create_memory_object_stream[ByteStream](16)
+
+    async def comes(self, stream: ByteStream) -> None:
+        """Somebody connects to it."""
+        await self._send.send(stream)
+
+    async def accept(self) -> ByteStream:
+        """As `Accepting.accept`."""
+        return await self._come.receive()
+
+    async def lost(self) -> str:
+        """As `Accepting.lost`."""
+        return await self._connection.lost()
+
+    def close(self) -> None:
+        """As `Accepting.close`."""
+        self.closed = True
+        self._send.close()
+        self._come.close()
+
+    async def aclose(self) -> None:
+        """As `Accepting.aclose`."""
+        await anyio.lowlevel.checkpoint()
+        self.close()
 
 
 class ScriptedConnection:
     """A connection that does what the test says."""
 
-    def __init__(self, number: int, behind: Transport | None = None) -> None:
+    def __init__(
+        self,
+        number: int,
+        behind: Transport | None = None,
+        refusals: dict[tuple[str, int], NotSent] | None = None,
+    ) -> None:
         self.number = number
         self._behind = behind
         self.streams = 0
@@ -28,6 +66,9 @@ class ScriptedConnection:
         self.answers = True
         self.takes_s = 0.0
         self.ran: list[Command] = []
+        self.asked: list[tuple[str, int]] = []
+        self.ports: dict[tuple[str, int], ScriptedPort] = {}
+        self.refusals: dict[tuple[str, int], NotSent] = {} if refusals is None else refusals
         self._gone = anyio.Event()
         self._reason = ""
 
@@ -66,6 +107,17 @@ class ScriptedConnection:
         await anyio.lowlevel.checkpoint()
         return Http() if self._behind is None else await self._behind.connect(endpoint)
 
+    async def listen(self, at: Endpoint, port: int) -> Accepting:
+        """A port of the host of ``at``, or what ``refusals`` has for it. A test lets connections come to it."""
+        await anyio.lowlevel.checkpoint()
+        if self._gone.is_set():
+            raise NotSent("the connection is gone")
+        self.asked.append((at.host, port))
+        if (refusal := self.refusals.get((at.host, port))) is not None:
+            raise refusal
+        made = self.ports[at.host, port] = ScriptedPort(port, self)
+        return made
+
     async def read(self, path: str, offset: int, limit: int) -> bytes:
         """A file."""
         await anyio.lowlevel.checkpoint()
@@ -89,6 +141,7 @@ class ScriptedConnector:
     takes_s: float = 0.1
     stubborn: bool = False
     behind: Transport | None = None
+    refusals: dict[tuple[str, int], NotSent] = field(default_factory=dict)
     at: list[float] = field(default_factory=list)
     attended: list[bool] = field(default_factory=list)
     made: list[ScriptedConnection] = field(default_factory=list)
@@ -115,5 +168,5 @@ class ScriptedConnector:
                 raise AuthDenied("the answer was not right")
         finally:
             self.at_once -= 1
-        self.made.append(ScriptedConnection(len(self.made), self.behind))
+        self.made.append(ScriptedConnection(len(self.made), self.behind, self.refusals))
         return self.made[-1]

@@ -25,7 +25,9 @@ from sessiond.remote.ssh.nodes import Nodes
 from sessiond.remote.ssh.refusals import ending
 from sessiond.remote.ssh.settings import KEEPALIVE_COUNT, KEEPALIVE_S, SshSettings, Target, resolve
 from sessiond.remote.ssh.slots import Slots
+from sessiond.remote.ssh.stale import Stale
 from sessiond.remote.ssh.words import command_line
+from sessiond.remote.transport import Accepting
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """The most bytes a command may write to either of its outputs; more is no answer to anything we ask."""
@@ -65,6 +67,7 @@ class SshConnection:
         *,
         learned: Callable[[str], None],
         earlier: str = "",
+        stale: Stale | None = None,
         output_limit: int = OUTPUT_LIMIT,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
@@ -85,6 +88,7 @@ class SshConnection:
             policy=settings.route,
             learned=learned,
             earlier=earlier,
+            stale=stale,
         )
 
     @property
@@ -121,6 +125,10 @@ class SshConnection:
     async def connect(self, endpoint: Endpoint) -> ByteStream:
         """Open a stream to ``endpoint``. Raises NotSent with the precise reason where nothing accepts it."""
         return await self._nodes.connect(endpoint)
+
+    async def listen(self, at: Endpoint, port: int) -> Accepting:
+        """Have ``port`` of the loopback address at the host of ``at`` listened on. Raises PortTaken, NotSent."""
+        return await self._nodes.listen(at, port)
 
     async def read(self, path: str, offset: int, limit: int) -> bytes:
         """Up to ``limit`` bytes of the regular file at ``path`` (relative: to the home folder) from ``offset`` on.

@@ -19,6 +19,7 @@ from sessiond.remote.ssh.opening import Through
 from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.refusals import never_unattended, refusal, timed_out, unanswered
 from sessiond.remote.ssh.settings import Hop, SshSettings, Target, jump_targets, login_target, resolve
+from sessiond.remote.ssh.stale import Stale
 from sessiond.remote.ssh.wire import Wire
 from sessiond.remote.transport import Ask
 
@@ -28,15 +29,22 @@ MOST_HOPS = 8
 class SshConnector:
     """Makes connections to one cluster's login node (`sessiond.remote.transport.Connector`).
 
-    ``learned`` is told which route to the compute nodes works, ``earlier`` is the one that did last time.
+    ``learned`` is told which route to the compute nodes works, ``earlier`` is the one that did last time. ``stale``
+    knows the server processes of connections that were lost.
     """
 
     def __init__(
-        self, settings: SshSettings, *, learned: Callable[[str], None] = lambda _route: None, earlier: str = ""
+        self,
+        settings: SshSettings,
+        *,
+        learned: Callable[[str], None] = lambda _route: None,
+        earlier: str = "",
+        stale: Stale | None = None,
     ) -> None:
         self._settings = settings
         self._learned = learned
         self._earlier = earlier
+        self._stale = stale or Stale()
         # It writes a line for every channel, and at its finest levels whole packets.
         asyncssh.set_log_level(logging.WARNING)
 
@@ -59,7 +67,9 @@ class SshConnector:
         finally:
             if not whole:
                 await close_all([connection for connection, _ in chain])
-        return SshConnection(settings, chain, opened, learned=self._learned_route, earlier=self._earlier)
+        return SshConnection(
+            settings, chain, opened, learned=self._learned_route, earlier=self._earlier, stale=self._stale
+        )
 
     def _learned_route(self, route: str) -> None:
         self._earlier = route

@@ -17,9 +17,12 @@ from anyio.abc import ByteStream
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import NotSent, RemoteError, printable
 from sessiond.core.session import Endpoint
+from sessiond.remote.ssh.node_words import NodeRefused, in_one_sentence, where
 from sessiond.remote.ssh.opening import CannotOpen, Through, Why, open_tcp, open_unix
 from sessiond.remote.ssh.packets import quicken
+from sessiond.remote.ssh.ports import Opener, RemotePort, run_on
 from sessiond.remote.ssh.route import Route, lesson, on_login_node, order
+from sessiond.remote.ssh.stale import Stale
 from sessiond.remote.ssh.stream import ChannelStream
 
 IDLE_S = 300.0
@@ -49,14 +52,8 @@ done
 exit 0
 """
 _SSH_PORT = 22
-_NOBODY_LISTENS = "The service may not be listening yet, or listens elsewhere; its log says more."
-_BOTH_FAILED = "Let the service listen on the node's own address, or allow ssh to your nodes."
 
 _log = structlog.get_logger()
-
-
-class NodeRefused(NotSent):
-    """No SSH connection to a node. It is not tried again for `BARRED_S`."""
 
 
 @dataclass(slots=True)
@@ -64,7 +61,7 @@ class _Node:
     """What is known of one compute node."""
 
     host: str
-    streams: int = 0
+    users: int = 0
     connection: asyncssh.SSHClientConnection | None = None
     failure: NodeRefused | None = None
     failed_at: float = 0.0
@@ -74,6 +71,13 @@ class _Node:
     def refusal(self) -> NodeRefused | None:
         """Why it is barred, while it is."""
         return self.failure if anyio.current_time() - self.failed_at < BARRED_S else None
+
+    def keep(self) -> None:
+        """One more stream or port needs its connection."""
+        self.users += 1
+        if self.idle is not None:
+            self.idle.cancel()
+            self.idle = None
 
     def drop(self) -> None:
         """Let go of its connection."""
@@ -98,7 +102,7 @@ class Nodes:
 
     ``options`` says how to connect to a node; ``run`` runs a command on the login node. ``policy`` is the configured
     route: "auto", "direct" or "jump". With "auto", ``earlier`` is the route that worked last ("" if none did), and
-    ``learned`` is told when another one works.
+    ``learned`` is told when another one works. ``stale`` knows the server processes of earlier connections.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class Nodes:
         learned: Callable[[str], None],
         earlier: str = "",
         idle_s: float = IDLE_S,
+        stale: Stale | None = None,
     ) -> None:
         self._login = login
         self._options = options
@@ -119,6 +124,7 @@ class Nodes:
         self._learned = learned
         self._route = earlier
         self._idle_s = idle_s
+        self._opener = Opener(stale or Stale())
         self._nodes: dict[str, _Node] = {}
         self._closed = False
         self.streams = 0
@@ -129,12 +135,44 @@ class Nodes:
         if not endpoint.path and not 0 < endpoint.port < 65536:
             raise NotSent(f"{endpoint.host}:{endpoint.port}: not a port")
         if self._closed:
-            raise CannotOpen(f"{_where(endpoint)}: {Why.LOST.value}", Why.LOST)
+            raise CannotOpen(f"{where(endpoint)}: {Why.LOST.value}", Why.LOST)
         if on_login_node(endpoint.host):
             return await self._open(self._login, endpoint.host or "127.0.0.1", endpoint, None)
         if not _HOST.fullmatch(endpoint.host):
             raise NotSent(f"{printable(endpoint.host)}: not the name of a node")
         return await self._by_route(endpoint)
+
+    async def listen(self, at: Endpoint, port: int) -> RemotePort:
+        """Have ``port`` listened on at the loopback address of the host of ``at``: of the login node, or through SSH to
+        a node. Raises PortTaken where another program does, NotSent with the precise reason where it cannot be done."""
+        if self._closed:
+            raise CannotOpen(f"port {port}: {Why.LOST.value}", Why.LOST)
+        if on_login_node(at.host):
+            return await self._open_port(self._login, self._run, port, None)
+        if not _HOST.fullmatch(at.host):
+            raise NotSent(f"{printable(at.host)}: not the name of a node")
+        node = self._nodes.setdefault(at.host, _Node(at.host))
+        connection = await self._reach(node, at)
+        node.keep()  # its connection is needed while the port is open, whether anybody connects to it or not
+        made: RemotePort | None = None
+        try:
+            made = await self._open_port(connection, partial(run_on, connection), port, node)
+            made.released = partial(self._released, node)
+        finally:
+            if made is None:
+                self._released(node)
+        return made
+
+    async def _open_port(
+        self, connection: asyncssh.SSHClientConnection, run: Run, port: int, node: _Node | None
+    ) -> RemotePort:
+        return await self._opener.open(
+            connection,
+            run,
+            port,
+            opens=partial(self._stream_opens, node),
+            closes=partial(self._stream_closed, node),
+        )
 
     async def aclose(self) -> None:
         """Close the connections to all nodes, and with them the streams over them. May be called twice."""
@@ -165,7 +203,7 @@ class Nodes:
             else:
                 self._learn(route, unix)
                 return stream
-        raise _in_one_sentence(endpoint, refusals)
+        raise in_one_sentence(endpoint, refusals)
 
     def _learn(self, worked: Route, unix: bool) -> None:
         new = lesson(self._policy, self._route, worked, unix=unix)
@@ -212,17 +250,17 @@ class Nodes:
     def _stream_opens(self, node: _Node | None) -> None:
         self.streams += 1
         if node is not None:
-            node.streams += 1
-            if node.idle is not None:
-                node.idle.cancel()
-                node.idle = None
+            node.keep()
 
     def _stream_closed(self, node: _Node | None) -> None:
         self.streams -= 1
         if node is not None:
-            node.streams -= 1
-            if node.streams == 0 and node.connection is not None:
-                node.idle = asyncio.get_running_loop().call_later(self._idle_s, node.drop)
+            self._released(node)
+
+    def _released(self, node: _Node) -> None:
+        node.users -= 1
+        if node.users == 0 and node.connection is not None:
+            node.idle = asyncio.get_running_loop().call_later(self._idle_s, node.drop)
 
     async def _reach(self, node: _Node, endpoint: Endpoint) -> asyncssh.SSHClientConnection:
         """The SSH connection to ``node``, made if need be; whoever asks meanwhile waits for the same one."""
@@ -329,43 +367,3 @@ def _known_here(host: str, options: asyncssh.SSHClientConnectionOptions) -> bool
         known = str(usual)
     port = None if options.port == _SSH_PORT else options.port
     return any(asyncssh.match_known_hosts(known, options.host_key_alias or options.host or host, "", port))
-
-
-def _where(endpoint: Endpoint) -> str:
-    return f"{endpoint.path} on {endpoint.host}" if endpoint.path else f"{endpoint.host}:{endpoint.port}"
-
-
-_DIRECTLY = {
-    Why.REFUSED: "{where} refused the connection from the login node",
-    Why.NO_ROUTE: "the login node has no route to {where}",
-    Why.UNKNOWN_NAME: "the login node does not know the name {host}",
-    Why.PROHIBITED: "the login node does not allow a connection to {where}",
-    Why.NO_ANSWER: "{where} did not answer the login node",
-}
-
-
-def _in_one_sentence(endpoint: Endpoint, refusals: dict[Route, RemoteError]) -> NotSent:
-    """What all that was tried came to, with one hint."""
-    direct, jump = refusals.get(Route.DIRECT), refusals.get(Route.JUMP)
-    where = _where(endpoint)
-    said: list[str] = []
-    if isinstance(direct, CannotOpen):
-        words = _DIRECTLY.get(direct.why, "the login node could not open {where}")
-        said.append(words.format(where=where, host=endpoint.host))
-    elif direct is not None:
-        said.append(direct.message)
-    if isinstance(jump, CannotOpen):
-        said.append(f"{where} cannot be opened on the node itself: {jump.why.value}")
-    elif jump is not None:
-        said.append(jump.message)
-    refused = next((error for error in (jump, direct) if isinstance(error, CannotOpen)), None)
-    if direct is not None and isinstance(jump, NodeRefused):
-        hint = _BOTH_FAILED
-    elif isinstance(jump, NodeRefused):
-        hint = jump.hint
-    elif refused is not None:
-        hint = refused.hint or (_NOBODY_LISTENS if refused.why is Why.REFUSED else "")
-    else:
-        hint = ""
-    message = ", and ".join(said)
-    return NotSent(message, hint=hint) if refused is None else CannotOpen(message, refused.why, hint=hint)
