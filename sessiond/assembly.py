@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,10 @@ from sessiond.core.link import Link, LinkState
 from sessiond.core.pace import LOCAL_PACE, PollPolicy
 from sessiond.core.spec import Listen, Mode
 from sessiond.remote.local import Local
+from sessiond.remote.outward import open_tcp
 from sessiond.remote.ssh.connector import SshConnector
 from sessiond.remote.ssh.settings import SshSettings
+from sessiond.remote.ssh.stale import Stale
 from sessiond.remote.transport import Connector
 from sessiond.runtime import cluster as clusters
 from sessiond.runtime import guard
@@ -30,10 +32,12 @@ from sessiond.runtime.cluster import Cluster, Clusters
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.launch import SCHEDULED, Place
+from sessiond.runtime.licences import Licences
 from sessiond.runtime.link import LinkKeeper
 from sessiond.runtime.linked import Linked
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
+from sessiond.runtime.tunnel import Peer
 from sessiond.schedulers.dialect import Dialect
 from sessiond.schedulers.pbs.dialect import Pbs
 from sessiond.schedulers.process import Process
@@ -53,7 +57,8 @@ _MODES = {
 
 
 class Assembly:
-    """All clusters, by the configuration as it is now. Their tasks run in ``group``."""
+    """All clusters, by the configuration as it is now. Their tasks run in ``group``. ``allow`` says whether a peer on
+    this machine may use what is ours here."""
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Assembly:
         *,
         user: str,
         here: Local,
+        allow: Callable[[Peer], Awaitable[bool]],
     ) -> None:
         self._group = group
         self._clock = clock
@@ -79,11 +85,15 @@ class Assembly:
         self._by_name: dict[ClusterName, Cluster] = {}
         self._links: dict[ClusterName, LinkState] = {}
         self._scopes: dict[ClusterName, anyio.CancelScope] = {}
+        self._stale: dict[ClusterName, Stale] = {}
         self._config = Config()
         self._standing: StandingWork
         self._timers: Timers
         self.here = here
         self.clusters = Clusters(self._by_name)
+        self.licences = Licences(
+            group, clock, engine.live, self.clusters.open_port, open_tcp, allow, self.clusters.reachable
+        )
 
     def attach(self, standing: StandingWork, timers: Timers) -> None:
         """Whose probes pause while a link is down, and whose deadlines do not count meanwhile."""
@@ -243,14 +253,25 @@ class Assembly:
             max_sessions=ssh.max_sessions,
         )
         known = self._store.fact(_route_fact(config.name)) or ""
-        return SshConnector(settings, learned=partial(self._learned, config.name), earlier=known)
+        if config.name not in self._stale:
+            fact = f"sshd.{config.name}"
+            self._stale[config.name] = Stale(self._store.fact(fact) or "", partial(self._remember, fact))
+        return SshConnector(
+            settings, learned=partial(self._learned, config.name), earlier=known, stale=self._stale[config.name]
+        )
+
+    def _remember(self, fact: str, text: str) -> bool:
+        """Write down what was learned; with a full disk it is learned again."""
+        if self._store.fact(fact) == text:
+            return False
+        try:
+            self._store.set_fact(fact, text)
+        except StateFull:
+            return False
+        return True
 
     def _learned(self, name: ClusterName, route: str) -> None:
-        if self._store.fact(_route_fact(name)) != route:
-            try:
-                self._store.set_fact(_route_fact(name), route)
-            except StateFull:
-                return  # it is learned again
+        if self._remember(_route_fact(name), route):
             log.info("the way to the compute nodes of a cluster is known", cluster=name, route=route)
 
     def _wanted(self, name: ClusterName) -> bool:
@@ -262,6 +283,7 @@ class Assembly:
         if before is not link.state:
             self._bus.link_changed(LinkChanged(at=self._clock.now(), before=before, link=link))
         self._standing.revisit(name)
+        self.licences.revisit(name)
         self._timers.poke()
 
     async def _run(self, cluster: Cluster, scope: anyio.CancelScope) -> None:

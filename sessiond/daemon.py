@@ -179,6 +179,7 @@ class Daemon:
             self._lib,
             user=_user_name(),
             here=Local(open_files=raise_open_files()),
+            allow=_is_own,
         )
         self._clusters = self._assembly.clusters
         self._standing = StandingWork(
@@ -198,6 +199,7 @@ class Daemon:
         self._bus.listen(logs.transition)
         self._bus.listen(self._folders.publish)
         self._bus.listen(lambda _published: self._timers.poke())
+        self._bus.listen(lambda _published: self._assembly.licences.follow())
 
     async def run(self, control: socket.socket, watchdog_s: float | None) -> None:
         """Restore, serve, and stop in order when told to. Stopping never stops a session."""
@@ -206,6 +208,7 @@ class Daemon:
             self._start_tasks(watchdog_s)
             self._assembly.apply(self._config)
             self._engine.restore(loaded.sessions, _open_actions(loaded))
+            self._assembly.licences.follow()
             # From before the first answer: whoever is told that we are ready may send a signal at once.
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
                 async with _served(self._api(desk), control):
@@ -242,6 +245,7 @@ class Daemon:
             started=self._clock.now(),
             warnings=self._config.warnings,
             settings=self._assembly.settings,
+            licences=self._assembly.licences,
         )
         if wanted is None:
             yield desk

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 from sessiond.api import wire
 from sessiond.api.doorkeeper import Doorkeeper
-from sessiond.api.views import rfc3339, session_view
+from sessiond.api.views import problem_view, rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
 from sessiond.config.model import ClusterConfig
 from sessiond.core.errors import Conflict, NotFound, SpecError, printable
 from sessiond.core.ids import ClusterName
-from sessiond.core.session import Session
+from sessiond.core.licence import tell
+from sessiond.core.session import Problem, Session
 from sessiond.core.spec import Prefix, Scheme
 from sessiond.core.status import Status, Unseen, describe
 from sessiond.render.url import landing
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.cluster import Clusters
 from sessiond.runtime.engine import Engine
+from sessiond.runtime.licences import Licences
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Desk:
     warnings: tuple[str, ...] = ()
     settings: Callable[[ClusterName], ClusterConfig | None] = lambda _name: None
     """A cluster's part of the configuration as it is now; None where there is none."""
+    licences: Licences | None = None
+    """Who keeps licence ports open."""
     to_services: int = 0
     """Bytes that the gateway has carried to services since the daemon began."""
     from_services: int = 0
@@ -103,14 +107,34 @@ class Desk:
             status=self.status(session),
             link=self.link(session),
             observed_at=observed,
+            licence=self.licence(session),
         )
+
+    def licence(self, session: Session) -> wire.Licence | None:
+        """Whose licences a session's programs use, and how that stands; None where none are asked for."""
+        licence = session.spec.licence
+        if licence is None:
+            return None
+        return {
+            "text": tell(licence, session.spec.mode),
+            "variable": licence.variable,
+            "value": licence.value,
+            "ports": list(licence.ports),
+            "host": licence.host or None,
+            "open": self.licences is not None and self.licences.are_open(session),
+            "problem": problem_view(self._unlicensed(session)),
+        }
+
+    def _unlicensed(self, session: Session) -> Problem | None:
+        return self.licences.problem(session) if self.licences is not None and session.live else None
 
     def status(self, session: Session) -> Status:
         """A session in words; its cluster's link, and how long ago its job was seen, included."""
         cluster = self.clusters.by_name.get(session.spec.cluster)
         why = cluster.trouble(session) if cluster is not None else None
         unseen = Unseen(why=why, seen_at=cluster.observed_at(session)) if cluster is not None and why else None
-        return describe(session, self.clock.now(), self.clusters.link(session), unseen)
+        link = self.clusters.link(session)
+        return describe(session, self.clock.now(), link, unseen, self._unlicensed(session))
 
     def link(self, session: Session) -> wire.Link:
         """The connection to a session's cluster; to this machine it is always up."""

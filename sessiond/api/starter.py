@@ -11,6 +11,7 @@ from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.core.errors import Refused, RemoteError, SessiondError, SpecError
 from sessiond.core.ids import ClusterName
+from sessiond.core.licence import tell
 from sessiond.core.session import Session
 from sessiond.remote.transport import Transport
 from sessiond.render.bundle import bundle
@@ -94,6 +95,7 @@ class Starter:
             "submit": dialect.command(session),
             "scheduler": await self._rehearsed(session),
             "ports": {"openPort": str(session.open_port), "servicePort": _service_port(session)},
+            "licences": "" if session.spec.licence is None else tell(session.spec.licence, session.spec.mode),
             "url": masked(url, session),
         }
 

@@ -30,7 +30,14 @@ def problem_view(problem: Problem | None) -> wire.Problem | None:
 
 
 def session_view(
-    session: Session, *, now: float, url: str | None, status: Status, link: wire.Link, observed_at: float | None
+    session: Session,
+    *,
+    now: float,
+    url: str | None,
+    status: Status,
+    link: wire.Link,
+    observed_at: float | None,
+    licence: wire.Licence | None,
 ) -> wire.Session:
     """Everything about a session that may be shown: no secrets but the one in its own URL."""
     job = session.job
@@ -61,6 +68,7 @@ def session_view(
         "attempt": session.attempt,
         "problem": problem_view(session.problem),
         "link": link,
+        "licence": licence,
         "observed_age_s": None if observed_at is None else round(max(0.0, now - observed_at), 3),
         "folder": session.spec.jobdir,
         "created": rfc3339(session.created),

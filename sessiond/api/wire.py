@@ -58,6 +58,22 @@ class Link(TypedDict):
     since: str | None
 
 
+class Licence(TypedDict):
+    """Whose licences a session's programs use.
+
+    ``text`` says it in words. The variable says ``value``; each of ``ports`` leads to the same port of ``host`` (null:
+    of the workspace). They are ``open`` where the session runs, or ``problem`` says why not, or it does not run yet.
+    """
+
+    text: str
+    variable: str
+    value: str
+    ports: list[int]
+    host: str | None
+    open: bool
+    problem: Problem | None
+
+
 class Session(TypedDict):
     """A session, as ``ls --json`` and ``show --json`` print it.
 
@@ -92,6 +108,7 @@ class Session(TypedDict):
     attempt: int
     problem: Problem | None
     link: Link
+    licence: Licence | None
     observed_age_s: float | None
     folder: str
     created: str
@@ -168,7 +185,8 @@ class Check(TypedDict):
 class Plan(TypedDict):
     """What would be done: rendered files by their path in the session's folder, the command that submits, the ports.
 
-    ``scheduler`` is what the scheduler says to it, which submits nothing; empty where there is none.
+    ``scheduler`` is what the scheduler says to it, which submits nothing; empty where there is none. ``licences`` says
+    whose licences would be used and which ports would lead to them; empty where none are asked for.
     """
 
     service: str
@@ -179,6 +197,7 @@ class Plan(TypedDict):
     submit: str
     scheduler: str
     ports: dict[str, str]
+    licences: str
     url: str
 
 

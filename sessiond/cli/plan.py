@@ -30,6 +30,7 @@ def command(as_json: bool, **arguments: Any) -> int:
         "submit": plan["submit"],
         **({"scheduler": plan["scheduler"]} if plan["scheduler"] else {}),
         **plan["ports"],
+        **({"licences": plan["licences"]} if plan["licences"] else {}),
         "url": plan["url"],
     }
     size = max(len(key) for key in facts)

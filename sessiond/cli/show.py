@@ -32,7 +32,8 @@ def command(name: str, as_json: bool) -> int:
 
 
 def _facts(session: Session) -> list[tuple[str, str]]:
-    problem = session["problem"]
+    licence = session["licence"]
+    problem = session["problem"] or (licence["problem"] if licence else None)
     link = session["link"]
     age = session["observed_age_s"]
     service = session["service_port"] or session["service_path"] or "not known yet"
@@ -51,6 +52,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("hint", problem["hint"] if problem else ""),
         ("url", session["url"] or ""),
         ("ports", f"open {session['open_port']}, service {service}"),
+        ("licences", licence["text"] + (" [open]" if licence["open"] else "") if licence else ""),
         ("job", " ".join(filter(None, (session["job_id"], session["job_phase"], session["queue_reason"])))),
         ("expected", _future(session["expected_start"])),
         ("ends by", _future(session["ends_by"])),

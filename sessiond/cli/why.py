@@ -24,7 +24,8 @@ def command(name: str, as_json: bool) -> int:
     say()
     for line in story["lines"]:
         say(f"  {paint(clock(line['at']), 'dim')}  {safe(line['text'])}")
-    problem = session["problem"]
+    licence = session["licence"]
+    problem = session["problem"] or (licence["problem"] if licence else None)
     if problem is not None:
         say()
         say(f"{paint('Problem:', 'strong')} {safe(problem['message'])}")

@@ -109,6 +109,30 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """A licence server that a session's programs ask. ``variable`` names it to them.
+
+    It tells them further ports by their numbers alone, so each of ``ports`` (the server's first) must have the same
+    number on the loopback address of wherever the session runs. ``host`` is where the server is, as the workspace
+    reaches it; empty: the workspace itself. A session's start waits for the ports for ``wait_s`` seconds at most.
+    """
+
+    variable: str
+    ports: tuple[int, ...]
+    host: str = ""
+    wait_s: int = 60
+
+    @property
+    def value(self) -> str:
+        """What the variable says: the first port, where the session runs."""
+        return f"{self.ports[0]}@localhost"
+
+    def is_there(self, mode: Mode) -> bool:
+        """Whether the ports are there anyhow, with nothing done: the session runs where the server is."""
+        return mode is Mode.LOCAL and not self.host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
     """Everything that decides how a session is started.
 
@@ -118,7 +142,7 @@ class LaunchSpec:
     ``urlend`` is where in the service the browser lands, as its url.sh said it; it may carry a secret.
     ``jobdir`` is the session's folder on the execution host and ``setup`` lines put before every script there.
     ``host`` is the cluster's login node as it was configured; empty for this machine.
-    ``listen`` is where the service should listen.
+    ``listen`` is where the service should listen, and ``licence`` whose licences its programs use.
     """
 
     service: ServiceSpec
@@ -134,4 +158,12 @@ class LaunchSpec:
     setup: str = ""
     listen: Listen = Listen.LOOPBACK
     authored: tuple[str, ...] = ()
+    licence: Licence | None = None
     urlend: str = field(default="", repr=False)
+
+    @property
+    def ready_within_s(self) -> float:
+        """How long the service may take to answer, from when its script said where it will listen; it may have to
+        wait for licences first."""
+        waits_s = self.licence.wait_s if self.licence is not None else 0
+        return self.service.ready_within_s + waits_s

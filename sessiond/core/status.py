@@ -55,9 +55,15 @@ _FINE = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outco
 _RETRIES = "it is tried again by itself"
 
 
-def describe(session: Session, now: float, link: Link | None = None, unseen: Unseen | None = None) -> Status:
+def describe(
+    session: Session,
+    now: float,
+    link: Link | None = None,
+    unseen: Unseen | None = None,
+    licences: Problem | None = None,
+) -> Status:
     """The session in words, at ``now`` (UTC seconds). ``link`` is that of its cluster, None where none is needed;
-    ``unseen`` says that the last look at its job failed."""
+    ``unseen`` says that the last look at its job failed, ``licences`` why its programs get none."""
     if session.state is State.ENDED:
         return _ended(session)
     phrase, following, severity = _live(session, now)
@@ -75,6 +81,8 @@ def describe(session: Session, now: float, link: Link | None = None, unseen: Uns
             next=f"{unseen.why.message}; its job goes on meanwhile, and {_RETRIES}",
             severity=Severity.ATTENTION,
         )
+    if licences is not None:
+        return Status(phrase=f"{phrase}; {licences.message}", next=licences.hint, severity=Severity.ATTENTION)
     return Status(phrase=phrase, next=following, severity=severity)
 
 
@@ -146,7 +154,7 @@ def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
 def _connecting(session: Session, now: float) -> tuple[str, str, Severity]:
     if session.ready_at is not None:
         return "reconnecting to the service", "the session goes on; the same URL works again soon", Severity.BUSY
-    if now - session.since > session.spec.service.ready_within_s:
+    if now - session.since > session.spec.ready_within_s:
         return (
             "the service has not answered yet",
             f"sessionctl logs {session.name} shows its output; sessionctl stop {session.name} gives up",

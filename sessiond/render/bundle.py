@@ -9,6 +9,7 @@ from sessiond.core.errors import SpecError
 from sessiond.core.session import Session
 from sessiond.core.spec import Mode
 from sessiond.render.inputs import inputs_sh, secrets_sh
+from sessiond.render.licence import licence_sh
 from sessiond.render.ports import may_take_open_port, takes_open_port
 from sessiond.render.quote import path, word
 
@@ -67,6 +68,7 @@ def session_sh(session: Session) -> bytes:
         f"{_listens_at(session)}"
         "# Working directory, helper functions, the service's port, and word of where it will listen.\n"
         '. "$SESSIOND_JOBDIR/lib/prelude.sh" || exit 1\n'
+        f"{licence_sh(spec.licence, spec.mode)}"
         'eval "${service_load_env-}"\n'
         f"# From here on: {START}, as it is.\n"
     ).encode() + template.content

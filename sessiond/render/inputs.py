@@ -86,6 +86,7 @@ def variables(session: Session) -> dict[str, str]:
         "sshcmd": "eval",
         "service_name": spec.service.name,
         "sessiond_base": f"/{spec.service.scheme.root}/{session.open_port}",
+        **({} if spec.licence is None else {spec.licence.variable: spec.licence.value}),
     }
     # What an author wrote may name what stands before it.
     last = {name: text for name, text in spec.params.items() if name in spec.authored and name not in own}

@@ -12,17 +12,20 @@ from sessiond.core.errors import NotSent
 from sessiond.core.events import Event
 from sessiond.core.ids import ClusterName
 from sessiond.core.lane import Ordered
+from sessiond.core.licence import Forward
 from sessiond.core.link import Link, LinkState
 from sessiond.core.pace import PollPolicy
 from sessiond.core.session import Problem, Session
 from sessiond.core.spec import Mode
 from sessiond.core.table import WANTS, Want
-from sessiond.remote.transport import Transport
+from sessiond.remote.transport import Accepting, Transport
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.letters import Letter
 from sessiond.runtime.link import LinkKeeper
+from sessiond.runtime.linked import Linked
+from sessiond.runtime.listener import bind
 from sessiond.runtime.perform import STAGING_AT_ONCE, Performer
 from sessiond.runtime.poller import Poller
 from sessiond.runtime.watcher import AWAITED, Watcher
@@ -181,6 +184,20 @@ class Clusters:
         if session.endpoint is None:
             raise NotSent("the service has not said yet where it listens")
         return await self.of(session).transport.connect(session.endpoint)
+
+    async def open_port(self, forward: Forward) -> Accepting:
+        """Have the port of a forward's spot listened on. Raises PortTaken, NotSent."""
+        if forward.here:
+            return await bind(forward.spot.port)
+        found = self.by_name.get(forward.spot.cluster)
+        if found is None or found.keeper is None:
+            raise NotSent(f"the cluster {forward.spot.cluster} is not in the configuration any more")
+        return await Linked(found.keeper).listen(forward.at, forward.spot.port)
+
+    def reachable(self, cluster: ClusterName) -> bool:
+        """Whether there is a way to a cluster now."""
+        found = self.by_name.get(cluster)
+        return found is not None and found.reachable
 
     def link(self, session: Session) -> Link | None:
         """The connection to a session's cluster; None where none is needed, or none configured any more."""

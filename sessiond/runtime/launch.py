@@ -15,6 +15,7 @@ from sessiond.core.session import Session, State
 from sessiond.core.spec import LaunchSpec, Listen, Mode, Resources, ServiceSpec
 from sessiond.forms.flatten import Where
 from sessiond.render.inputs import check_name, job_number
+from sessiond.render.licence import about_licences, licence_of
 from sessiond.runtime.resources import NAMES, QUEUE, behind, resources
 from sessiond.runtime.workflow import Site, Wanted, filled, with_port
 
@@ -154,6 +155,7 @@ def launch_spec(
         setup=place.setup,
         listen=place.listen.get(found.mode, Listen.LOOPBACK),
         authored=found.authored,
+        licence=licence_of(found.params),
     )
 
 
@@ -178,6 +180,8 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
     entry = catalogue.entry(request.service)
     own = {param.name for param in entry.params}
     known = behind(place.defaults, request.remembered)
+    licences = about_licences(known, own.__contains__) | about_licences(request.settings, own.__contains__)
+    known = {name: value for name, value in known.items() if name not in licences}
     usual = {n: v for n, v in known.items() if n not in QUEUE or not QUEUE & request.settings.keys()}
     wishes = {n: v for n, v in {**usual, **request.settings}.items() if n in NAMES and n not in own}
     if mode not in SCHEDULED:
@@ -188,14 +192,18 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
                 hint="use --time" if asked[0] == "time" else "leave it out",
             )
         wishes = {}
-    settings = {name: value for name, value in request.settings.items() if name not in wishes}
+    settings = {
+        name: value
+        for name, value in request.settings.items()
+        if name not in wishes and name.replace(".", "_") not in licences
+    }
     defaults = {name: value for name, value in known.items() if name in own or name not in NAMES}
     params, hidden = resolve(entry, settings, defaults)
     return _Resolved(
         service=service,
         workflow=request.service,
         mode=mode,
-        params=with_port(params),
+        params={**with_port(params), **licences},
         secrets=hidden,
         resources=resources(wishes, time=request.time, directives=request.directives),
     )
@@ -204,12 +212,15 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
 def _of_workflow(request: Request, catalogue: Catalogue, place: Place, number: int, workspace_user: str) -> _Resolved:
     file = catalogue.workflow(request.service)
     form = file.read()
+    licences: dict[str, str] = {}
+    for said in (place.defaults, request.remembered, request.settings):
+        licences |= about_licences(said, lambda name: bool(form.called(name)))
     found = filled(
         form,
         Wanted(
             name=file.name,
             mode=mode_of(replace(request, directives=()), place).value if request.mode else "",
-            settings=request.settings,
+            settings={name: text for name, text in request.settings.items() if name.replace(".", "_") not in licences},
             remembered=request.remembered,
             time=request.time,
             directives=request.directives,
@@ -233,7 +244,7 @@ def _of_workflow(request: Request, catalogue: Catalogue, place: Place, number: i
         )
     service = catalogue.spec(name)
     usual, secret = left_out(catalogue.entry(name), {*found.params, *found.secrets})
-    every = {**usual, **found.params, **found.secrets}
+    every = {**usual, **licences, **found.params, **found.secrets}
     apart = secret | found.secrets.keys()
     return _Resolved(
         service=service,

@@ -7,8 +7,9 @@ import socket
 from collections.abc import Container
 
 import anyio
+from anyio.lowlevel import checkpoint
 
-from sessiond.core.errors import NotSent, TooMany
+from sessiond.core.errors import NotSent, PortTaken, TooMany
 from sessiond.runtime.sockets import AcceptedStream
 
 HOST = "127.0.0.1"
@@ -21,7 +22,7 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Listener:
-    """A listening socket on `HOST`. Created by `reserve` and `bind`."""
+    """A listening socket on `HOST` (`sessiond.remote.transport.Accepting`). Created by `reserve` and `bind`."""
 
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
@@ -47,6 +48,16 @@ class Listener:
                 await anyio.sleep(SHORTAGE_PAUSE_S)
                 continue
             return AcceptedStream(client)
+
+    async def lost(self) -> str:
+        """Never: it ends when it is closed."""
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self.close()
+        await checkpoint()
 
     def close(self) -> None:
         """Free the port. May be called twice, and while somebody is accepting."""
@@ -84,13 +95,13 @@ async def reserve(first: int, last: int, taken: Container[int], start_hint: int)
 async def bind(port: int) -> Listener:
     """Listen on ``port``, that of a session from before, or if it is 0 on any that is free.
 
-    Raises NotSent where it cannot be had now; try again later.
+    Raises PortTaken or NotSent where it cannot be had now; try again later.
     """
     try:
         return Listener(_listen(port))
     except OSError as error:
         if error.errno in _TAKEN:
-            raise NotSent(
+            raise PortTaken(
                 f"port {port} is held by another program",
                 hint=f"The session's address comes back by itself when that program lets go of port {port}.",
             ) from error

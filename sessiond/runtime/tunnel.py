@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
 from sessiond.core.errors import RemoteError
-from sessiond.runtime.listener import Listener
 from sessiond.runtime.pump import BROKEN, OnBytes, close_both, pump
-from sessiond.runtime.sockets import AcceptedStream
 
 CONNECTIONS = 256
 """The most connections at once; further ones wait in the kernel's queue of the listener."""
@@ -51,11 +49,25 @@ async def unguarded(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
+class Accepting(Protocol):
+    """What a tunnel listens on."""
+
+    @property
+    def port(self) -> int:
+        """Its number."""
+
+    async def accept(self) -> ByteStream:
+        """The next connection."""
+
+    def close(self) -> None:
+        """Free the port."""
+
+
 class Tunnel:
     """Carries every connection to a session's listener over a stream of its own to the session's service.
 
     ``dial`` opens such a stream and raises a RemoteError where there is nothing to dial. ``allow`` says whether a
-    peer may connect. ``on_bytes`` is told of bytes carried (from the client, to the
+    peer may connect; None: all may. ``on_bytes`` is told of bytes carried (from the client, to the
     client). With ``http`` a client that cannot be served gets a page that says so and refreshes itself, else its
     connection is closed. ``guard`` runs each connection.
 
@@ -65,9 +77,9 @@ class Tunnel:
 
     def __init__(
         self,
-        listener: Listener,
+        listener: Accepting,
         dial: Callable[[], Awaitable[ByteStream]],
-        allow: Callable[[Peer], Awaitable[bool]],
+        allow: Callable[[Peer], Awaitable[bool]] | None,
         on_bytes: OnBytes,
         *,
         http: bool = True,
@@ -122,7 +134,7 @@ class Tunnel:
             await self._ended.wait()
         self._listener.close()
 
-    async def _connection(self, client: AcceptedStream) -> None:
+    async def _connection(self, client: ByteStream) -> None:
         self.connections += 1
 
         async def work() -> None:
@@ -135,7 +147,7 @@ class Tunnel:
             self._slots.release()
             await close_both(client)
 
-    async def _carry(self, client: AcceptedStream) -> None:
+    async def _carry(self, client: ByteStream) -> None:
         if not await self._welcome(client):
             return
         try:
@@ -146,8 +158,10 @@ class Tunnel:
             return
         await pump(client, service, self._count)
 
-    async def _welcome(self, client: AcceptedStream) -> bool:
-        attributes = client.extra_attributes
+    async def _welcome(self, client: ByteStream) -> bool:
+        if self._allow is None:
+            return True
+        attributes: Mapping[Any, Callable[[], Any]] = client.extra_attributes
         try:
             peer = Peer(
                 local=_host_port(attributes[SocketAttribute.local_address]()),

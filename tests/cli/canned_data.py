@@ -61,6 +61,7 @@ def session(name: str, number: int, **known: Any) -> dict[str, Any]:
         "attempt": 1,
         "problem": None,
         "link": {"state": "up", "since": None},
+        "licence": None,
         "observed_age_s": 2.0,
         "folder": f"/state/sessions/k3f9q2m7x{number:03d}",
         "created": ago(hours=3, minutes=13, seconds=30),
@@ -257,6 +258,7 @@ def plan(body: dict[str, Any]) -> dict[str, Any]:
         "submit": "setsid bash run.sh",
         "scheduler": "",
         "ports": {"openPort": "50007", "servicePort": "a free one"},
+        "licences": "",
         "url": "http://127.0.0.1:8700/me/50007/",
     }
 

@@ -312,3 +312,26 @@ def test_extend(ctl: Ctl, canned: Canned) -> None:
     """What was typed is what is asked for."""
     assert 0 == ctl("extend", "jl", "+01:30:00", "--json").status
     assert ("POST", "/v1/sessions/jl/extend", {"by": "+01:30:00"}) == canned.requests[-1]
+
+
+def test_licences_that_do_not_reach_a_session(ctl: Ctl, canned: Canned) -> None:
+    """`show` says what is done about licences, and both it and `why` what is wrong with them and what to do."""
+    text = "MLM_LICENSE_FILE=27010@localhost: port 27010 of its node leads to the workspace"
+    problem = {"code": "licences", "message": "licences do not reach n1: no answer", "hint": "allow ssh"}
+    one = canned.sessions["jl"]
+    one["licence"] = {
+        "text": text,
+        "variable": "MLM_LICENSE_FILE",
+        "value": "27010@localhost",
+        "ports": [27010],
+        "host": None,
+        "open": True,
+        "problem": None,
+    }
+    assert f"licences  {text} [open]\n" in ctl("show", "jl").out
+    assert "Problem" not in ctl("why", "jl").out
+    one["licence"] |= {"open": False, "problem": problem}
+    shown = ctl("show", "jl").out
+    assert f"licences  {text}\n" in shown
+    assert "problem   licences do not reach n1: no answer\nhint      allow ssh\n" in shown
+    assert "Problem: licences do not reach n1: no answer\n  allow ssh\n" in ctl("why", "jl").out

@@ -75,6 +75,7 @@ def test_every_event_is_listed() -> None:
         wire.Reloaded,
         wire.Problem,
         wire.Link,
+        wire.Licence,
         wire.Error,
     ],
     ids=lambda kind: kind.__name__,

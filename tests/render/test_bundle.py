@@ -63,6 +63,7 @@ def test_everything_is_in_the_bundle() -> None:
         "lib/container_jupyter.sh",
         "lib/container_run.sh",
         "lib/containers.sh",
+        "lib/licences.sh",
         "lib/ports.sh",
         "lib/prelude.sh",
         "lib/socket.sh",

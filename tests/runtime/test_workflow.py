@@ -12,7 +12,7 @@ from sessiond.config.catalogue import Catalogue
 from sessiond.core.errors import Conflict, NotFound, Refused, SpecError
 from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
-from sessiond.core.spec import Mode, Resources
+from sessiond.core.spec import Licence, Mode, Resources
 from sessiond.render.inputs import inputs_sh
 from sessiond.runtime.launch import Place, Request, new_session
 from tests.forms.samples import FOLDER
@@ -264,3 +264,30 @@ def test_a_form_for_the_service_of_another_folder(
     text = inputs.format(f'<section name="advanced_options">{choice}</section>')
     (tmp_path / "notebook" / "workflows" / "other.xml").write_text(f"<tool><inputs>{text}</inputs></tool>")
     assert service == made(Catalogue.read([tmp_path]), "notebook/other", settings=settings).spec.service.name
+
+
+def test_licences(catalogue: Catalogue, tmp_path: Path) -> None:
+    """What a form's fields say of them, and what a person or a cluster's defaults say beside those."""
+    hidden = "".join(
+        f'<param name="license_{name}" type="{kind}" value="{value}"/>'
+        for name, kind, value in (("env", "text", ""), ("server_port", "hidden", "27010"))
+    )
+    (tmp_path / "notebook" / "workflows" / "matlab.xml").write_text(
+        f'<tool><inputs><section name="advanced_options">{hidden}</section></inputs></tool>'
+    )
+    found = Catalogue.read([tmp_path])
+    asked = {"advanced_options.license_env": "MLM_LICENSE_FILE"}
+    assert None is made(found, "matlab").spec.licence
+    licence = Licence(variable="MLM_LICENSE_FILE", ports=(27010,))
+    assert licence == made(found, "matlab", settings=asked).spec.licence
+    usual = {"advanced_options_license_host": "a.example", "advanced_options_license_env": "OTHER"}
+    there = replace(FRONTIER, defaults=usual)
+    assert replace(licence, host="a.example") == made(found, "matlab", there, settings=asked).spec.licence
+    daemon = {"advanced_options.license_daemon_port": "1711"}
+    again = made(found, "matlab", there, settings=asked, remembered=daemon).spec
+    assert (27010, 1711) == (again.licence.ports if again.licence is not None else ())
+    assert "1711" == again.params["advanced_options_license_daemon_port"]
+    with pytest.raises(SpecError, match="license_server_port"):
+        made(found, "matlab", settings={**asked, "advanced_options.license_server_port": "1"})
+    with pytest.raises(SpecError, match="license_host: expected"):
+        made(found, "matlab", settings={**asked, "advanced_options.license_host": "-x"})
