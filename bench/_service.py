@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.gateway import Door, make_gateway, serve_gateway
-from sessiond.core.spec import Prefix
+from sessiond.core.spec import Prefix, Scheme
 
 PORT = 50000
 KEEPER = Doorkeeper(b"bench")
@@ -36,7 +36,7 @@ class OneDoor:
             severity="ok",
             ended=False,
             prefix=Prefix.STRIP,
-            scheme="http",
+            scheme=Scheme.HTTP,
             upstream=("127.0.0.1", upstream),
         )
         self.bytes = 0

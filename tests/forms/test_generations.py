@@ -23,7 +23,7 @@ WHERE = Where(user="ada", workspace_user="lovelace", workdir="/work", number="00
 
 def params(found: Form, scheduler: str = "", provider: str = "existing", **given: str) -> dict[str, str]:
     """A filled form's variables."""
-    values = fill(found, Answers(given=given, resource={"name": "frontier", "provider": provider}))
+    values = fill(found, Answers(given=given, resource={"name": ("frontier",), "provider": (provider,)}))
     return dict(flatten(found, values, WHERE, scheduler).params)
 
 

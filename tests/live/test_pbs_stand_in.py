@@ -96,7 +96,7 @@ def test_a_user_of_tcsh_and_a_shell_of_ones_own(pbs: PbsCluster) -> None:
 
 
 def test_what_goes_into_the_background_ends_with_the_job_unless_it_left_the_session(pbs: PbsCluster) -> None:
-    """PBS looks at the session alone. The job waits for the one that leaves: it is in the job's session until it did."""
+    """PBS looks at the session alone. The job waits for the one that leaves: at first it is in the job's session."""
     left = "while grep -q ' sleep 602' /proc/$!/cmdline; do sleep 0.02; done"
     job = pbs.submit(f"sleep 601 & setsid sleep 602 & {left}; exit 0")
     node = pbs.until_ended(job).nodes
