@@ -71,7 +71,7 @@ sessiond_release() {
 # the ports that the kernel gives to outgoing connections, and those others have reserved; the second takes them
 # without a reservation, because anybody can fill /tmp with files. A subshell: the caller's options do not reach it.
 sessiond_choose_port() (
-  set +efu +o pipefail
+  { set +efux +o pipefail; } 2> /dev/null
   IFS=$' \t\n' LC_ALL=C
   umask 077
   first=6064 last=9000

@@ -26,6 +26,8 @@ sessiond_write() (
 # the message is for people; the watcher publishes it. Only the watcher can end the template from a subshell, and it
 # is told only if it is still the process we know, not another one with its number.
 displayErrorMessage() {
+  # Templates trace their commands; what is traced in here would be the last that people read.
+  { set +x; } 2> /dev/null
   local LC_ALL=C IFS=' ' message
   message=${*-}
   printf '%s\n' "$message" >&2

@@ -78,17 +78,25 @@ sessiond_listeners() {
   sessiond_sockets | sed -n "s/^$hex:\([0-9]\)/\1/p"
 }
 
-# Whether one of the sockets $@ is the session's. A socket's owner is whoever has it among its open files, and the
-# session's own processes are marked in their environment.
+# Whether one of the sockets $@ is the session's. A socket's owner is whoever has it among its open files. The session's
+# own processes are marked in their environment; those that write over it, as nginx does, are at least in the watcher's
+# process session, unless they have left that, too.
 sessiond_owns() {
   local inode processes
   [ $# -gt 0 ] || return 1
   # shellcheck disable=SC2153  # from the environment
-  mapfile -t processes < <(sessiond_processes "SESSIOND_TAG=$SESSIOND_TAG")
+  mapfile -t processes < <(sessiond_processes "SESSIOND_TAG=$SESSIOND_TAG"; sessiond_session)
   for inode; do
     if [ -n "$(find "${processes[@]/%//fd}" -lname "socket:\[$inode\]" 2>/dev/null)" ]; then return 0; fi
   done
   return 1
+}
+
+# The processes of the watcher's process session, as /proc/PID.
+sessiond_session() {
+  cat /proc/[0-9]*/stat 2>/dev/null |
+    awk -v watcher="$$" '{ pid = $1; sub(/^.*\) /, ""); session[pid] = $4 }
+      END { for (pid in session) if (session[pid] == session[watcher]) print "/proc/" pid }'
 }
 
 # The port that was published, if it is one.
@@ -163,7 +171,8 @@ for ((sessiond_try = 0; sessiond_try <= sessiond_retries; sessiond_try++)); do
     wait "$sessiond_service"
     sessiond_status=$?
   done
-  if [ $sessiond_status = 0 ] || [ $sessiond_try = $sessiond_retries ] || ! sessiond_lost_port; then break; fi
+  if [ $sessiond_status = 0 ] || [ -n "$sessiond_caught" ]; then break; fi
+  if [ $sessiond_try = $sessiond_retries ] || ! sessiond_lost_port; then break; fi
   echo "sessiond: another program took port $sessiond_port before the service could; trying another port." >&2
   sessiond_sweep
   if [ -n "$sessiond_caught" ]; then break; fi

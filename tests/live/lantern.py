@@ -97,7 +97,7 @@ FORM = """<tool id='NA' name='NA'>
         </when>
         <when value="PBS">
           <param name='_sch__d_q___' label='PBS queue' type='text' value='workq'></param>
-          <param name='scheduler_directives' type='text' value='-l walltime=20:00;-l select=1:ncpus=2'></param>
+          <param name='scheduler_directives' label='M' type='text' value='-l walltime=00:20:00; -l ncpus=2'></param>
         </when>
       </conditional>
     </section>

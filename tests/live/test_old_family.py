@@ -100,6 +100,7 @@ def test_it_gives_up_in_its_own_words(it: Bench, me: Person) -> None:
     assert 0 != done.status
     session = ended(me, it.cluster, "l", "failed")
     assert ("Failed", "ERROR: no program was given - exiting") == status_of(me, session)
+    assert [session["node"]] == killed(it)
 
 
 def test_on_the_login_node(it: Bench, me: Person) -> None:

@@ -136,6 +136,19 @@ def test_a_service_that_reports_its_lost_port_is_started_again_too(trial: MakeTr
     assert not (one.folder / "failure").exists()
 
 
+def test_a_port_that_the_session_itself_holds_is_not_lost(trial: MakeTrial) -> None:
+    """A program of the session's that bears no mark, as nginx does not, listens there: what fails is not that."""
+    hold = (
+        'import os, socket, sys; s = socket.create_server(("127.0.0.1", int(sys.argv[1]))); os.mkdir("held"); input()'
+    )
+    one = trial(
+        f"echo try; mkfifo held.open; env -i {sys.executable} -c '{hold}' \"$servicePort\" <>held.open &\n"
+        "until [ -d held ]; do sleep 0.05; done; exit 3\n"
+    )
+    assert 3 == one.run()
+    assert ["try"] == one.log().splitlines()
+
+
 def test_after_five_lost_ports_it_is_over(trial: MakeTrial) -> None:
     """The service is started six times at most."""
     one = trial(SERVER, params={"CHOSEN": "chosen", "GO": "go"})

@@ -91,6 +91,7 @@ def test_signals_reach_what_the_template_starts(trial: MakeTrial) -> None:
         "bash -c 'displayErrorMessage \"no luck\"'; sleep 1000\n",
         'set -euo pipefail; cd /; x=$(displayErrorMessage "no luck"; echo leak); sleep 1000\n',
         'trap "exit 0" EXIT; displayErrorMessage "no luck"\n',
+        "set -x; displayErrorMessage 'no luck'\n",
         "displayErrorMessage $'no \\x1b\\x07luck\\nsecond line'\n",
     ],
 )

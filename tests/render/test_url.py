@@ -159,9 +159,9 @@ OLD = (
     (
         "vnc",
         (
-            'export URLEND="vnc.html?resize=remote\\&autoconnect=true\\&show_dot=true\\&path=websockify'
-            "\\&password=headless"
-            '\\&host=\\"+window.location.host+\\"/me/${openPort}\\"+\\"\\/\\&dt=\\"+(new Date()).getTime()"'
+            'export URLEND="vnc.html?resize=remote\\&autoconnect=true\\&show_dot=true'
+            '\\&path=websockify\\&password=headless\\&host=\\"+window.location.host+\\"/me/${openPort}'
+            '\\"+\\"\\/\\&dt=\\"+(new Date()).getTime()"'
         ),
         f"/me/51234/{VNC_TAIL}",
     ),

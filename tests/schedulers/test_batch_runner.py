@@ -162,6 +162,25 @@ def test_session_that_ends_by_itself_leaves_nothing(node: Node) -> None:
     assert stray_is_gone(session)
 
 
+@pytest.mark.parametrize("how", ["by itself", "told"])
+def test_what_hides_its_mark_ends_with_the_job(node: Node, how: str) -> None:
+    """As nginx does: it is in the job's process session. What another job's is, is left alone."""
+    other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    session = node.staged(
+        PROLOGUE + f"env -i sleep 600 & echo $! >hidden.pid; {'exit 3' if how == 'by itself' else 'wait'}\n"
+    )
+    job = node.begin(session)
+    eventually(lambda: bool(text(session, "hidden.pid").strip()))
+    if how == "told":
+        (folder(session) / "stop").write_text("1 soft\n")
+        job.send_signal(signal.SIGTERM)
+    job.wait(timeout=40)
+    assert not alive(int(text(session, "hidden.pid")))
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
 def test_restarted_job_is_another_run(node: Node) -> None:
     """A requeued job has its number and the count of its restarts, and its kill script runs again."""
     session = node.staged(PROLOGUE)

@@ -67,6 +67,23 @@ def test_kill_script_that_hangs_is_ended(machine: Machine) -> None:
     assert [False] == [alive(pid) for pid in pids_noted(session, "hanging")]
 
 
+def test_processes_that_hide_their_mark_end_with_the_session(machine: Machine) -> None:
+    """As nginx does: found by their group while the session runs, and when it has ended by itself."""
+    hidden = PROLOGUE + "env -i sleep 600 & echo $! >hidden\n"
+    running = machine.started(hidden + "sleep 600 & wait $!\n")
+    eventually(lambda: len(pids_noted(running, "hidden")) == 1)
+    cancelled(machine, running)
+    ended = machine.started(hidden + "exit 3\n")
+    eventually((folder(ended) / "exit").exists)
+    pids = pids_noted(running, "hidden") + pids_noted(ended, "hidden")
+    eventually(lambda: not alive(int(job_of(ended).split(":")[0])))
+    assert [False, True] == [alive(pid) for pid in pids]
+    dialect = Process()
+    assert 0 == machine.run(dialect.cleanup(ended)).rc
+    assert [False, False] == [alive(pid) for pid in pids]
+    assert [] == [*folder(ended).glob("left.*")]
+
+
 def test_processes_that_went_elsewhere_are_found_by_their_tag(machine: Machine) -> None:
     """A grandchild in a session of its own, whose parents are gone, ends with the session; so does a stopped one."""
     script = """

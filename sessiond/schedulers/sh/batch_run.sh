@@ -10,8 +10,9 @@
 # script, then TERM, then KILL to all with the session's mark. `exit` tells how; in the site's books no such job failed.
 
 main() {
-  tag=$1 bound=$2 lead=$3 walltime=$4 began=$(date +%s) signal='' code='' left='' job_pid=0 job_start=0 job_boot=none attendant=''
+  tag=$1 bound=$2 lead=$3 walltime=$4 began=$(date +%s) signal='' code='' left='' job_pid=0 job_start=0 job_boot=none attendant='' job_session=''
   identify
+  ! stat_of "$$" || job_session=$p_session
   trap 'signal=${signal:-TERM}' TERM
   trap 'signal=${signal:-USR2}' USR2
   trap : HUP INT USR1

@@ -32,7 +32,7 @@ remove_ours() {
   for file in secrets.sh setup.sh run.sh slurm_run.sh pbs_run.sh job_torque.sh lib utils service ports socket.folder endpoint \
     notified walltime exit.runner stop.new pbs.began pbs.began.* pbs.limit pbs.limit.new pbs.deleted *.lock attempt.*.* \
     .stage.* .failure* .endpoint.* .exit.* .ports.* \
-    service.port "${number:-none}.pid"; do
+    "left.$tag" service.port "${number:-none}.pid"; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     remove "./$file" || files="$files $file"
   done

@@ -21,6 +21,18 @@ watch_walltime() {
   kill -KILL "-$$"
 }
 
+# leave: writes down who of the group still runs now that the session has ended. They may bear no mark that they could be
+# found by, and once we are gone nobody could tell that the group is ours.
+leave() {
+  others=''
+  for file in /proc/[0-9]*/stat; do
+    file=${file#/proc/} file=${file%/stat}
+    stat_of "$file" && [ "$p_group" = "$$" ] || continue
+    case " $$ $watcher " in *" $file "*) ;; *) others="$others $file:$p_start" ;; esac
+  done
+  [ -z "$others" ] || (umask 077 && echo "$boot$others" >"left.$SESSIOND_TAG")
+}
+
 claim() {
   stat_of "$$" || exit 75
   identity=$$:$p_start:$boot draft=attempt.$1.$host.$$
@@ -50,6 +62,7 @@ main() {
   # In the foreground: a shell makes its background commands deaf to SIGINT, and notebooks interrupt kernels with it.
   bash session.sh </dev/null >>logs.out 2>&1
   ended=$?
+  leave
   [ -z "$watcher" ] || kill -USR1 "$watcher" 2>/dev/null
   read_pairs exit
   [ "$run" = "$SESSIOND_RUN" ] || status=''
