@@ -19,7 +19,7 @@ from tests.services.house import SERVICES, TOKEN, build
 NOVNC = "autoconnect=true&reconnect=true&reconnect_delay=2000&resize=remote&show_dot=true&path=me/50123/websockify"
 FOLDERS = sorted(path.parent.name for path in SERVICES.glob("*/start-template.sh"))
 DESKTOP = "autoconnect=true&resize=remote&show_dot=true"
-KEEP = {"jupyter-host", "jupyterlab-host", "streamlit-host"} | {
+KEEP = {"jupyter-host", "jupyterlab-host", "matlab", "streamlit-host"} | {
     "docker-service",
     "jupyter-docker",
     "jupyter-singularity",
@@ -56,6 +56,7 @@ def test_every_declared_parameter_is_used_and_explained(name: str) -> None:
     [
         ("jupyter-host", f"/me/50123/tree?token={TOKEN}"),
         ("jupyterlab-host", f"/me/50123/lab?token={TOKEN}"),
+        ("matlab", f"/me/50123/index.html?mwi-auth-token={TOKEN}"),
         ("netcat-tester", f"/me/50123/?token={TOKEN}"),
         ("openvscode", f"/me/50123/?token={TOKEN}"),
         ("streamlit-host", f"/me/50123/?token={TOKEN}"),
