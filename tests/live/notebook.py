@@ -66,14 +66,14 @@ async def printed(channel: aiohttp.ClientWebSocketResponse, message: str, *, unt
                 return text
 
 
-async def opened(client: aiohttp.ClientSession, url: str) -> Notebook:
+async def opened(client: aiohttp.ClientSession, url: str, title: str = "JupyterLab") -> Notebook:
     """Open a session's URL as a browser does: once with its tokens, from then on with cookies."""
     async with client.get(url, headers={"Sec-Fetch-Mode": "navigate"}) as answer:
         page = await answer.text()
         assert 200 == answer.status, page
-        assert "<title>JupyterLab</title>" in page
+        assert f"<title>{title}</title>" in page
         assert "sessiond=" not in str(answer.url)
     parts = urlsplit(url)
     # Cookies open the gateway. For requests that change something Jupyter wants its token once more.
     client.headers["Authorization"] = f"token {parse_qs(parts.query)['token'][0]}"
-    return Notebook(base=f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('lab')}", client=client)
+    return Notebook(base=f"{parts.scheme}://{parts.netloc}{parts.path.rpartition('/')[0]}/", client=client)

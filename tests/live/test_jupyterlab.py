@@ -12,6 +12,7 @@ import pytest
 
 from tests.daemon.workspace import Workspace
 from tests.live.notebook import PATIENCE_S, begin, opened, printed
+from tests.live.shell import shell_says
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(400)]
 
@@ -82,17 +83,6 @@ async def test_a_web_shell_echoes_and_resizes(house: Workspace) -> None:
     session = await anyio.to_thread.run_sync(lambda: house.start("webshell"))
     assert session["url"] is not None
     async with browser() as client:
-        async with client.get(session["url"], headers={"Sec-Fetch-Mode": "navigate"}) as answer:
-            assert 200 == answer.status
-            root = str(answer.url).split("?")[0]
-        async with client.ws_connect(f"{root}ws/1", origin=root.split("/me/")[0]) as shell:
-            await shell.send_json(["set_size", 31, 99])
-            await shell.send_json(["stdin", "echo size $(stty size) end\r"])
-            shown = ""
-            with anyio.fail_after(PATIENCE_S):
-                while "size 31 99 end" not in shown:
-                    kind, *rest = json.loads(await shell.receive_str())
-                    if kind == "stdout":
-                        shown += rest[0]
+        await shell_says(client, session["url"], "echo size $(stty size) end", "size 31 99 end")
     await anyio.to_thread.run_sync(lambda: house.stop(session["name"]))
     assert [] == house.traces(session)
