@@ -161,3 +161,16 @@ async def test_absent_folder_is_told(tmp_path: Path) -> None:
         with anyio.fail_after(PATIENCE_S):
             assert await process.wait() == 1
     assert house.path("failure").read_text().startswith(f"There is no folder {tmp_path}/home/absent on ")
+
+
+async def test_dask_comes_with_its_panel(tmp_path: Path) -> None:
+    """Where the form asks for it: JupyterLab lists Dask's clusters, and a kernel computes with it."""
+    house = build(tmp_path, "jupyterlab-host", advanced_options_install_instructions="dask")
+    async with (
+        live(house, PROBE) as service,
+        aiohttp.ClientSession(headers=WITH_TOKEN, connector=service.connector()) as client,
+    ):
+        async with client.get(f"{service.root}{BASE}/dask/clusters") as answer:
+            assert (200, []) == (answer.status, await answer.json())
+        code = "import dask\nprint(dask.compute(dask.delayed(sum)([40, 2]), scheduler='sync')[0])"
+        assert "42\n" == await run_cell(client, service, await new_kernel(client, service), code)
