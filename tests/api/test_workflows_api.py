@@ -20,7 +20,11 @@ def furnished(house: House) -> House:
     for service, names in {"web": ("sheet", "wrong"), "slow": ("sheet",)}.items():
         (services / service / "workflows").mkdir()
         for name in names:
-            text = (FOLDER / f"{name.replace('sheet', 'notebook')}.xml").read_text().replace('value="notebook"', f'value="{service}"')
+            text = (
+                (FOLDER / f"{name.replace('sheet', 'notebook')}.xml")
+                .read_text()
+                .replace('value="notebook"', f'value="{service}"')
+            )
             (services / service / "workflows" / f"{name}.xml").write_text(text)
     return house
 
