@@ -180,3 +180,13 @@ def test_the_change_log_has_this_version() -> None:
     """The version that is built has its heading."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] in re.findall(r"^## ([0-9.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_every_service_is_listed_and_told_how_it_was_tried() -> None:
+    """docs/services.md names each folder of services twice: with what it is, and with where it was run."""
+    text = (ROOT / "docs" / "services.md").read_text()
+    listed, _, tried = text.partition("## What was run, and where")
+    folders = {path.parent.name for path in (ROOT / "services").glob("*/start-template.sh")}
+    assert folders == set(re.findall(r"^\| \[([\w-]+)\]\(", listed, re.MULTILINE))
+    rows = re.findall(r"^\| ([\w, -]+) \|", tried, re.MULTILINE)
+    assert folders == {name for row in rows for name in row.split(", ")} - {"service", "---"}
