@@ -59,11 +59,8 @@ class Link(TypedDict):
 
 
 class Licence(TypedDict):
-    """Whose licences a session's programs use.
-
-    ``text`` says it in words. The variable says ``value``; each of ``ports`` leads to the same port of ``host`` (null:
-    of the workspace). They are ``open`` where the session runs, or ``problem`` says why not, or it does not run yet.
-    """
+    """Whose licences a session's programs use, in words (``text``). Each of ``ports`` leads to that of ``host``
+    (null: of the workspace). They are ``open`` where the session runs, or it does not run yet, or ``problem`` says why."""
 
     text: str
     variable: str
@@ -185,8 +182,8 @@ class Check(TypedDict):
 class Plan(TypedDict):
     """What would be done: rendered files by their path in the session's folder, the command that submits, the ports.
 
-    ``scheduler`` is what the scheduler says to it, which submits nothing; empty where there is none. ``licences`` says
-    whose licences would be used and which ports would lead to them; empty where none are asked for.
+    ``scheduler`` is what the scheduler says to it, which submits nothing, ``licences`` says which ports would lead to
+    whose licences; both empty where there are none.
     """
 
     service: str

@@ -10,7 +10,7 @@ import pytest
 from sessiond.api.wire import Session
 from tests.daemon.licences import CHECKOUT, Server, add_licensed, licence_server
 
-from .bed import ALICE, LOGIN, NODES, Cluster
+from .bed import ALICE, LOGIN, NODES, AnyCluster, Cluster, PbsCluster
 from .bed.person import Person, person
 from .bed.waiting import until
 from .scenario import ended, job_of
@@ -54,7 +54,7 @@ def until_licensed(cluster: Cluster, host: str, server: Server) -> None:
     until(lambda: "vendor grants test\n" == asked(cluster, host, server.daemon), "the second port leads there", 60)
 
 
-def until_closed(cluster: Cluster, server: Server, *hosts: str) -> None:
+def until_closed(cluster: AnyCluster, server: Server, *hosts: str) -> None:
     """Wait until nobody listens on the ports of hosts any more."""
     ports = (server.port, server.daemon)
 
@@ -103,6 +103,19 @@ def test_a_job_and_the_login_node_get_licences(cluster: Cluster, me: Person, ser
     for name in hosts:
         ended(me, cluster, name, "cancelled")
     until_closed(cluster, server, *hosts.values())
+
+
+def test_a_job_of_pbs_gets_licences(pbs: PbsCluster, server: Server) -> None:
+    """Its node is known by the name that PBS has for it."""
+    with person(pbs, start=False) as me:
+        add_licensed(me)
+        me.daemon()
+        job = start(me, server, "job")
+        log = me.ctl("logs", "job").out
+        assert f"file {server.port}@localhost\n{GRANTED}" in log, log
+        assert 0 == me.ctl("stop", "job").status
+        ended(me, pbs, "job", "cancelled")
+        until_closed(pbs, server, str(job["node"]))
 
 
 def test_the_ports_come_back_with_the_link_and_follow_the_job(cluster: Cluster, me: Person, server: Server) -> None:
