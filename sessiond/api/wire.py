@@ -59,8 +59,8 @@ class Link(TypedDict):
 
 
 class Licence(TypedDict):
-    """Whose licences a session's programs use, in words (``text``). Each of ``ports`` leads to that of ``host``
-    (null: of the workspace). They are ``open`` where the session runs, or it does not run yet, or ``problem`` says why."""
+    """Whose licences a session's programs use, in words (``text``); ``ports`` lead to those of ``host`` (null: of the
+    workspace). They are ``open`` where it runs, or it does not run yet, or ``problem`` says why not."""
 
     text: str
     variable: str
@@ -74,9 +74,8 @@ class Licence(TypedDict):
 class Session(TypedDict):
     """A session, as ``ls --json`` and ``show --json`` print it.
 
-    ``phrase`` is the state in words, ``next`` what happens or what to do next (may be empty),
-    ``severity`` one of ok, busy, attention, error. ``url`` opens the session in a browser.
-    The service listens on ``service_port`` of its host, or on the Unix socket ``service_path`` there.
+    ``phrase`` is the state in words, ``next`` what happens or what to do next (may be empty). ``url`` opens the session
+    in a browser. The service listens on ``service_port`` of its host, or on the Unix socket ``service_path`` there.
     """
 
     id: str
