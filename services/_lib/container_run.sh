@@ -54,6 +54,8 @@ container_serve_own() {
 
 container_watch() {
     local container_log container_quiet
+    # ch-run 0.31 does not run without it.
+    export USER="${USER:-$(id -un)}"
     exec {container_log}> >(container_hush)
     container_quiet=$!
     # What an earlier run of this session left that nobody could end.
@@ -101,8 +103,7 @@ container_become() {
     { set +x; } 2>/dev/null
     local name program
     program=$(type -P "${container_words[0]}")
-    # ch-run 0.31 does not run without a USER.
-    export SESSIOND_CONTAINER="$resource_jobdir" USER="${USER:-$(id -un)}"
+    export SESSIOND_CONTAINER="$resource_jobdir"
     # What the host's programs need breaks those of the image.
     unset PYTHONHOME PYTHONPATH LD_LIBRARY_PATH LD_PRELOAD service_token service_password
     if [ "$container_kind" = ch-run ]; then

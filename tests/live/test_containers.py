@@ -10,8 +10,10 @@ import anyio.to_thread
 import pytest
 
 from sessiond.api.wire import Session
+from tests.daemon.traces import end_marked
 from tests.daemon.workspace import Workspace, fetch
 from tests.live.chromium import PROGRAM, chromium
+from tests.services.engines import make_engine
 from tests.services.images import add_program, make_image, make_image_of_the_host
 from tests.services.visualizer_stand_in import PAGE
 
@@ -42,6 +44,20 @@ def test_a_container_on_this_machine(house: Workspace) -> None:
     assert (200, SAID) == fetch(again["url"] or "")
     assert "cancelled" == house.stop(session["name"])["outcome"]
     assert [] == house.traces(again)
+
+
+def test_a_container_ends_though_all_of_its_session_was_killed(house: Workspace) -> None:
+    """It is no process of the session, so what kills those does not reach it; the daemon sees to it that it ends."""
+    engine = make_engine(house.root, house.env, "docker")
+    try:
+        house.daemon()
+        session = house.start("nginx-docker")
+        assert {f"sd-{session['id']}"} == engine.containers()
+        end_marked(f"SESSIOND_TAG=sd-{session['id']}")
+        assert "failed" == house.cleaned(session["id"])["outcome"]
+        assert set() == engine.containers()
+    finally:
+        engine.close()
 
 
 def test_a_container_on_a_node_and_on_the_login_node(cluster: Cluster) -> None:

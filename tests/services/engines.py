@@ -57,8 +57,8 @@ class Engine:
                 os.kill(json.loads(file.read_text())["pid"], signal.SIGKILL)
 
 
-def make_engine(base: Path, house: House, *names: str) -> Engine:
-    """Stand-ins of these ``names`` for a session, and none of the other runtimes."""
+def make_engine(base: Path, environment: dict[str, str], *names: str) -> Engine:
+    """Stand-ins of these ``names`` on the PATH of an environment, and none of the other runtimes."""
     folder = base / "engine"
     for name in ("calls", "containers", "images"):
         (folder / name).mkdir(parents=True)
@@ -70,16 +70,16 @@ def make_engine(base: Path, house: House, *names: str) -> Engine:
         else:
             source = "apptainer_stand_in.py" if name in _SIF else "engine_stand_in.py"
             _program(folder / name, f"#!{sys.executable} -IS\n{Path(__file__).with_name(source).read_text()}")
-    house.environment["PATH"] = f"{folder}:{without_runtimes(base, house)}"
+    environment["PATH"] = f"{folder}:{without_runtimes(base, environment)}"
     return Engine(folder=folder)
 
 
-def without_runtimes(base: Path, house: House, *but: str) -> Path:
-    """A folder with every program of a session's PATH except container runtimes, of which only ``but`` are there."""
+def without_runtimes(base: Path, environment: dict[str, str], *but: str) -> Path:
+    """A folder with every program of a PATH except container runtimes, of which only ``but`` are there."""
     folder = base / "programs"
     folder.mkdir(exist_ok=True)
     left_out = {*RUNTIMES} - {*but}
-    for place in house.environment["PATH"].split(":"):
+    for place in environment["PATH"].split(":"):
         with contextlib.suppress(OSError):
             for program in Path(place).iterdir():
                 if program.name not in left_out and not (folder / program.name).is_symlink():

@@ -47,7 +47,7 @@ CASES = {
 @contextmanager
 def engine(base: Path, house: House, *names: str) -> Iterator[Engine]:
     """Stand-ins for a session, and their end."""
-    made = make_engine(base, house, *names)
+    made = make_engine(base, house.environment, *names)
     try:
         yield made
     finally:
@@ -229,4 +229,6 @@ async def test_a_users_own_daemon_is_given_no_number(tmp_path: Path) -> None:
 def test_no_runtime_is_on_the_path_that_has_none(tmp_path: Path) -> None:
     """What the other tests rely on."""
     house = build(tmp_path, "nginx-docker")
-    assert not any((without_runtimes(tmp_path, house) / name).exists() for name in ("docker", "podman", "ch-run"))
+    assert not any(
+        (without_runtimes(tmp_path, house.environment) / name).exists() for name in ("docker", "podman", "ch-run")
+    )

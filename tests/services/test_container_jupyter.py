@@ -90,7 +90,7 @@ async def test_jupyter_of_an_unpacked_image_where_there_is_no_apptainer(tmp_path
     (tmp_path / "home" / "mine.txt").touch()
     params = {"service_path_to_sing": str(image), "service_mount_dirs": mounts, "service_password": PASSWORD}
     house = build(tmp_path, "jupyter-singularity", Listen.SOCKET, **params)
-    house.environment["PATH"] = str(without_runtimes(tmp_path, house, "ch-run"))
+    house.environment["PATH"] = str(without_runtimes(tmp_path, house.environment, "ch-run"))
     await checked(house, private=True)
     async with live(house, f"{BASE.removeprefix('/')}/api") as service:
         jar = aiohttp.CookieJar(unsafe=True)

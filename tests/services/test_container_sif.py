@@ -45,7 +45,7 @@ async def test_the_command_line_is_this_one(tmp_path: Path, service: str, progra
     if service != "pvweb-singularity":
         params["service_password"] = PASSWORD
     house = build(tmp_path, service, Listen.LOOPBACK, **params)
-    runtime = make_engine(tmp_path, house, program)
+    runtime = make_engine(tmp_path, house.environment, program)
     assert (await prepare(house)).status == 0
     async with session(house) as process:
         with anyio.fail_after(PATIENCE_S):
@@ -71,7 +71,7 @@ async def test_an_image_of_a_registry_is_fetched_once(tmp_path: Path) -> None:
     """docker://NAME becomes a file that all sessions use; what could not be fetched is fetched the next time."""
     image = "docker://quay.io/jupyter/base-notebook:latest"
     house = build(tmp_path, "jupyter-singularity", service_path_to_sing=image)
-    runtime = make_engine(tmp_path, house, "apptainer")
+    runtime = make_engine(tmp_path, house.environment, "apptainer")
     envs = {"SESSIOND_ENVS": str(tmp_path / "envs")}
     runtime.fails("unreachable")
     done = await prepare(house, **envs)
@@ -100,7 +100,7 @@ async def test_what_cannot_be_run_is_told(tmp_path: Path, service: str) -> None:
         (str(there), f"No container can be run on {host}: {none}"),
     ):
         house = build(tmp_path, service, service_path_to_sing=path)
-        house.environment["PATH"] = str(without_runtimes(tmp_path, house))
+        house.environment["PATH"] = str(without_runtimes(tmp_path, house.environment))
         house.environment["USER"] = "somebody"
         done = await prepare(house)
         assert done.status == 1
@@ -116,7 +116,7 @@ async def test_rstudio_asks_for_the_password(tmp_path: Path) -> None:
     image = tmp_path / "image.sif"
     image.touch()
     house = build(tmp_path, "r-singularity", service_path_to_sing=str(image))
-    runtime = make_engine(tmp_path, house, "apptainer")
+    runtime = make_engine(tmp_path, house.environment, "apptainer")
     (runtime.folder / "keeping").write_text("rstudio")
     async with session(house) as process:
         with anyio.fail_after(PATIENCE_S):

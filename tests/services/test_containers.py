@@ -12,6 +12,7 @@ import pytest
 
 from sessiond.core.spec import Listen
 from tests.services.house import (
+    OPEN_PORT,
     PATIENCE_S,
     House,
     build,
@@ -64,6 +65,22 @@ async def test_kill_script_ends_it_all(tmp_path: Path) -> None:
             await service.process.wait()
         assert [] == processes(house)
         assert (await kill(house)).status == 0
+
+
+async def test_a_command_of_ones_own_for_ch_run(tmp_path: Path) -> None:
+    """docker-service runs any ch-run, below the path and at the port that it is told, and ends it."""
+    image = make_image(tmp_path / "image")
+    pages = image / "srv" / "me" / str(OPEN_PORT)
+    pages.mkdir(parents=True)
+    (pages / "index.html").write_text("below the path")
+    command = f"ch-run {image} -- httpd -f -p 127.0.0.1:__docker_port__ -h /srv"
+    house = build(tmp_path, "docker-service", service_docker_cmd=command, service_url="x?t=__token__")
+    house.environment.pop("USER", None)
+    async with live(house, "") as service, aiohttp.ClientSession() as client:
+        async with client.get(f"{service.root}/me/{OPEN_PORT}/") as answer:
+            assert "below the path" == await answer.text()
+        assert await ended(service.process) == 143
+        assert [] == processes(house)
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed (nginx-light)")
