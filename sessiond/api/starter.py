@@ -15,6 +15,7 @@ from sessiond.core.licence import tell
 from sessiond.core.session import Session
 from sessiond.remote.transport import Transport
 from sessiond.render.bundle import bundle
+from sessiond.render.ports import takes_open_port
 from sessiond.render.quote import escaped, word
 from sessiond.render.url import landing, read_urlend, url_command
 from sessiond.runtime.launch import Place, Request, new_session
@@ -149,6 +150,8 @@ def _bad_url(service: str, error: SessiondError) -> SpecError:
 
 
 def _service_port(session: Session) -> str:
+    if takes_open_port(session.spec.service):
+        return session.spec.params.get("servicePort") or str(session.open_port)
     return session.spec.params.get("servicePort") or "chosen where the service runs, from 6000 to 9000"
 
 

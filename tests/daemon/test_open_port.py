@@ -14,6 +14,8 @@ def test_a_service_that_knows_only_the_session_s_port(workspace: Workspace) -> N
     """It gets it, at all addresses; the gateway goes to it, also with another daemon; a stop frees the port."""
     services.write(workspace.services / "only", ON_ANY)
     daemon = workspace.daemon()
+    planned = workspace.client.plan({"service": "only"})["ports"]
+    assert planned["openPort"] == planned["servicePort"]
     session = workspace.start("only")
     port = session["open_port"]
     assert port == session["service_port"]
