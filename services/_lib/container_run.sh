@@ -130,9 +130,11 @@ container_list() { container_engine ps --all --quiet --no-trunc --filter "label=
 
 # container_stop SECONDS: tell the session's containers to end, and end them after SECONDS.
 container_stop() {
-    local found
-    mapfile -t found < <(container_list 2>/dev/null)
-    if [ "${#found[@]}" -gt 0 ]; then container_engine stop -t "$1" "${found[@]}" >/dev/null 2>&1; fi
+    local found ids
+    found=$(container_list 2>/dev/null)
+    [ -n "$found" ] || return 0
+    mapfile -t ids <<<"$found"
+    container_engine stop -t "$1" "${ids[@]}" >/dev/null 2>&1
 }
 
 # Nothing of the session's containers is left; fails where that cannot be known.

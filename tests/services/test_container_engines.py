@@ -54,8 +54,10 @@ def engine(base: Path, house: House, *names: str) -> Iterator[Engine]:
         made.close()
 
 
-@pytest.mark.parametrize("name", ["docker", "podman", "sudo"])
-@pytest.mark.parametrize("service", CASES)
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [*((service, name) for service in CASES for name in ("docker", "podman")), ("jupyter-docker", "sudo")],
+)
 async def test_the_command_line_is_this_one(tmp_path: Path, service: str, name: str) -> None:
     """What is run is, word for word, what is kept in golden/; the secret is in none of the words, nor in the log."""
     house = build(tmp_path, service, Listen.LOOPBACK, **CASES[service])
@@ -131,6 +133,22 @@ async def test_a_container_that_was_left_is_removed_before_another_starts(tmp_pa
             await ended(running.process)
         assert len(runtime.calls("docker", "run")) == 2
         assert set() == runtime.containers()
+
+
+async def test_a_licence_server_of_the_host_is_reached(tmp_path: Path) -> None:
+    """Where the licence is at localhost, MATLAB is on the host's network, as the user, at the session's port."""
+    at = "export MLM_LICENSE_FILE=27000@localhost"
+    house = build(tmp_path, "matlab-docker", service_load_env=at)
+    with engine(tmp_path, house, "docker") as runtime:
+        async with live(house, "") as running:
+            (call,) = runtime.calls("docker", "run")
+            assert "--publish" not in call.words
+            assert ["host", f"{os.getuid()}:{os.getgid()}"] == [
+                call.words[call.words.index(option) + 1] for option in ("--network", "--user")
+            ]
+            known = dict(line.split("=", 1) for line in call.stdin.splitlines())
+            assert ("27000@localhost", str(running.port)) == (known["MLM_LICENSE_FILE"], known["MWI_APP_PORT"])
+            await ended(running.process)
 
 
 async def test_a_detached_container_is_waited_for(tmp_path: Path) -> None:
