@@ -78,7 +78,7 @@ async def test_pictures_and_descriptions(furnished: House, api: Api) -> None:
     (services / "web" / "thumbnail.png").write_bytes(PNG + b"of the service")
     (services / "slow" / "thumbnail.png").write_bytes(b"<svg/>" * 9)
     (forms / "wrong.png").write_bytes(PNG + b"of the form")
-    (forms / "notebook.md").write_text("A notebook.\n\nFor those who compute.\n")
+    (forms / "sheet.md").write_text("A notebook.\n\nFor those who compute.\n")
 
     async def picture(path: str) -> tuple[int, str, bytes]:
         async with api.http.get(f"http://sessiond{path}") as answer:
@@ -103,8 +103,8 @@ async def test_pictures_and_descriptions(furnished: House, api: Api) -> None:
         (answer := await api.error("GET", "/v1/services/slow/thumbnail"))[0],
         answer[2],
     )
-    assert "" == (await api.ask("GET", "/v1/workflows/slow/notebook"))[1]["thumbnail"]
-    for path in ("workflows/slow/notebook", "workflows/nothing", "services/nothing"):
+    assert "" == (await api.ask("GET", "/v1/workflows/slow/sheet"))[1]["thumbnail"]
+    for path in ("workflows/slow/sheet", "workflows/nothing", "services/nothing"):
         assert 404 == (await picture(f"/v1/{path}/thumbnail"))[0]
 
 

@@ -31,7 +31,23 @@ from tests.services.house import (
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 
 SERVERS = ["python3", pytest.param("ncat", marks=pytest.mark.skipif(shutil.which("ncat") is None, reason="no ncat"))]
-TOOLS = ("bash", "cat", "cut", "date", "grep", "hostname", "id", "ln", "mkdir", "mv", "od", "rm", "rmdir", "sed")
+TOOLS = (
+    "bash",
+    "cat",
+    "cut",
+    "date",
+    "find",
+    "grep",
+    "hostname",
+    "id",
+    "ln",
+    "mkdir",
+    "mv",
+    "od",
+    "rm",
+    "rmdir",
+    "sed",
+)
 MORE_TOOLS = ("env", "head", "mktemp", "ps", "seq", "setsid", "shuf", "sleep", "stat", "stty", "touch", "tr", "uname")
 
 
