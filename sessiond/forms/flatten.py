@@ -15,7 +15,9 @@ from sessiond.forms.fill import Value, Written
 from sessiond.forms.model import LABEL, SERVICE, Form, Kind
 from sessiond.render.quote import inside_double, means_itself
 
-_PLACE = re.compile(r"__(user|USER|pw_user|PW_USER|workdir|WORKDIR|home|HOME|job_number|JOB_NUMBER)__")
+_PLACE = re.compile(
+    r"__(user|USER|pw_user|PW_USER|workdir|WORKDIR|poolworkdir|POOLWORKDIR|home|HOME|job_number|JOB_NUMBER)__"
+)
 _DIRECTIVES = "scheduler_directives"
 _SCH = "_sch_"
 _SPELLED = ((_SCH, ""), ("_d_", "-"), ("_dd_", "--"), ("_e_", "="), ("___", " "))
@@ -129,10 +131,13 @@ def _at_home(path: str) -> str:
 
 
 def _meanings(where: Where) -> Mapping[str, str]:
+    workdir = where.workdir.rstrip("/") or where.workdir
     return {
         "user": where.user,
         "pw_user": where.workspace_user,
-        "workdir": where.workdir.rstrip("/") or where.workdir,
+        "workdir": workdir,
+        # The oldest forms' word for it.
+        "poolworkdir": workdir,
         "home": "~",
         "job_number": where.number,
     }

@@ -130,7 +130,7 @@ def test_the_service() -> None:
 def test_placeholders() -> None:
     """All of them in one text, whoever wrote it; the home is the one there."""
     inputs = '<param name="a" type="text" value=""/><param name="b" type="hidden" value="\\${x} __WORKDIR__/__user__"/>'
-    text = "__USER__ __PW_USER__ __WORKDIR__/__workdir__ __HOME__ __job_number__ __other__ $x"
+    text = "__USER__ __PW_USER__ __WORKDIR__/__poolworkdir__ __HOME__ __job_number__ __other__ $x"
     found = flat(form(inputs), a=text)
     assert ["ada lovelace /h/work//h/work /h 00007 __other__ $x", "${x} /h/work/ada"] == seen(found, "a", "b")
     hostile = replace(WHERE, user="$(id)", workdir="/a b`c`")
