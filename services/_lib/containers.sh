@@ -97,7 +97,9 @@ container_works() {
 
 # container_last_line TEXT: its last line that is not empty, short enough to be part of a sentence.
 container_last_line() {
-    printf '%s\n' "$1" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-200
+    local line
+    line=$(printf '%s\n' "$1" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-200)
+    printf '%s\n' "${line:-nothing}"
 }
 
 # container_first KIND...: take the first that works.

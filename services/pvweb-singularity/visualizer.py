@@ -45,7 +45,8 @@ def main():
     with io.open(index, "w", encoding="utf-8") as target:
         target.write(text)
     program = os.path.join(visualizer, "server", "pvw-visualizer.py")
-    sys.argv = [program, "--content", content, "--authKey", os.environ.pop("CONTAINER_SECRET")] + sys.argv[3:]
+    # In one word with its option: a secret may begin with a dash.
+    sys.argv = [program, "--content", content, "--authKey=" + os.environ.pop("CONTAINER_SECRET")] + sys.argv[3:]
     runpy.run_path(program, run_name="__main__")
 
 

@@ -16,6 +16,7 @@ import pytest
 from sessiond.core.spec import Listen
 from tests.services.engines import golden, make_engine, without_runtimes
 from tests.services.house import PATIENCE_S, SERVICES, TOKEN, build, log_of, prepare, session
+from tests.services.visualizer_stand_in import PAGE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -147,3 +148,32 @@ def test_a_page_that_cannot_be_told_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("The Visualizer of this image cannot be told where its server is: ")
+
+
+def test_a_secret_may_begin_with_a_dash(tmp_path: Path) -> None:
+    """The Visualizer's server is given the secret as it is, whatever it begins with; its page is changed in a copy."""
+    visualizer = tmp_path / "visualizer"
+    for name in ("www", "server"):
+        (visualizer / name).mkdir(parents=True)
+    (visualizer / "www/index.html").write_text(PAGE)
+    stand_in = Path(__file__).with_name("visualizer_stand_in.py").read_text()
+    told = 'print("secret", PARSER.parse_args().authKey)'
+    (visualizer / "server/pvw-visualizer.py").write_text(stand_in.split("if __name__")[0] + told)
+    program = SERVICES / "pvweb-singularity/visualizer.py"
+    options = [
+        "--data",
+        "/",
+        "--port",
+        "1",
+        "--timeout",
+        "1",
+        "--viewport-max-width",
+        "1",
+        "--viewport-max-height",
+        "1",
+    ]
+    words = ["python3", str(program), str(tmp_path), str(visualizer), *options]
+    env = {**os.environ, "CONTAINER_SECRET": "-x_y"}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert ("secret -x_y\n", "") == (done.stdout, done.stderr)
+    assert "Visualizer.connect.call(null, sessiond, {" in (tmp_path / "www/index.html").read_text()
