@@ -104,7 +104,7 @@ class Daemon:
 
 
 class Workspace:
-    """One private world. ``env`` is what the daemon and sessionctl in it see."""
+    """One private world. ``env`` is what the daemon and sessionctl in it see, ``patience_s`` how long `until` waits."""
 
     def __init__(self) -> None:
         # not tmp_path: a socket's path may have 107 characters
@@ -137,6 +137,7 @@ class Workspace:
             "TEST_WORKSPACE": str(self.root),
         }
         self.client = Client(self.socket, timeout_s=PATIENCE_S)
+        self.patience_s: float = PATIENCE_S
         self._daemons: list[Daemon] = []
 
     def configure(self, *more: str, ports: range | None = None) -> None:
@@ -231,7 +232,7 @@ class Workspace:
 
     def until(self, name: str, state: str) -> Session:
         """Wait until a session is in ``state``; fails at once where it ends instead."""
-        session = self.until_so(name, lambda one: one["state"] in (state, "ended"))
+        session = self.until_so(name, lambda one: one["state"] in (state, "ended"), self.patience_s)
         assert state == session["state"], f"{session}\n{self.log.read_text()}"
         return session
 

@@ -19,7 +19,9 @@ ENVS = os.environ.get("SESSIOND_ENVS", str(Path(__file__).parents[2] / ".cache" 
 
 @pytest.fixture
 def house() -> Iterator[Workspace]:
-    """A private world without a daemon; what services install is kept from run to run, because it takes a minute."""
+    """A private world without a daemon; what services install is kept from run to run, because it takes
+    a minute, and several where other tests install something else meanwhile."""
     with Workspace() as made:
         made.env["SESSIOND_ENVS"] = ENVS
+        made.patience_s = 300
         yield made

@@ -19,7 +19,7 @@ from .bed.waiting import until
 from .notebook import opened
 from .scenario import add_where, cleaned, ended, folder, job_of, nothing_left, page, submissions
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 
 HOSTNAME = "import platform\nprint(platform.node())"
 

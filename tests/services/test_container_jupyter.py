@@ -42,10 +42,16 @@ async def jupyter(base: Path) -> tuple[Path, str]:
     host = build(base / "host", "jupyterlab-host")
     assert (await prepare(host)).status == 0
     lab = Path(host.path("service/jupyter-lab.path").read_text().strip())
-    image, mounts = make_image_of_the_host(base / "image", ENVS, Path(sys.base_prefix))
-    for name in ("jupyter-lab", "jupyter-server"):
-        (image / "usr/local/bin" / name).symlink_to(lab.with_name(name))
-    return image, mounts
+    image, mounts = make_image_of_the_host(base / "image", Path(sys.base_prefix))
+    (image / "opt" / "envs").mkdir(parents=True)
+    # Not under its own name, which may be below /tmp: that is another folder in a container. The programs of a virtual
+    # environment name its place, its Python does not.
+    python = f"/opt/envs/{lab.parents[1].name}/bin/python"
+    for name, module in (("jupyter-lab", "jupyterlab"), ("jupyter-server", "jupyter_server")):
+        program = image / "usr/local/bin" / name
+        program.write_text(f'#!/bin/sh\nexec {python} -m {module} "$@"\n')
+        program.chmod(0o755)
+    return image, f"{mounts} -v {ENVS}:/opt/envs"
 
 
 async def checked(house: House, *, private: bool) -> None:
