@@ -99,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(_refusal(group)) from None
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
+    """What the command ``sessiond`` takes."""
     parser = argparse.ArgumentParser(
         prog="sessiond", description="Runs and keeps interactive sessions; sessionctl is how one speaks to it."
     )
@@ -112,7 +113,12 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         default=os.environ.get("SESSIOND_LOG") or "auto",
         help="how to write the log on stderr (default: text on a terminal, else JSON)",
     )
-    parser.add_argument("--version", action="version", version=f"sessiond {__version__}")
+    parser.add_argument("--version", action="version", version=f"sessiond {__version__}", help="print the version")
+    return parser
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = arguments()
     options = parser.parse_args(argv)
     if options.log not in ("auto", "json", "console"):
         parser.error(f'SESSIOND_LOG: expected auto, json or console, got "{options.log[:40]}"')
@@ -365,8 +371,9 @@ def _open_actions(loaded: Loaded) -> Mapping[SessionId, list[tuple[Ordered, bool
 
 
 def _read_lib() -> dict[str, bytes]:
-    """The files around every service's template, by name."""
-    return {path.name: path.read_bytes() for path in sorted((paths.data_dir("services") / "_lib").iterdir())}
+    """The files around every service's template, by name; pip leaves a folder of compiled Python beside them."""
+    found = sorted((paths.data_dir("services") / "_lib").iterdir())
+    return {path.name: path.read_bytes() for path in found if path.is_file()}
 
 
 async def _is_own(peer: Peer) -> bool:
