@@ -33,6 +33,11 @@ def user_services_dir(env: Mapping[str, str] = os.environ) -> Path:
     return _base(env, "XDG_CONFIG_HOME", ".config") / "sessiond" / "services"
 
 
+def user_units_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """The user's own units of systemd: ``$XDG_CONFIG_HOME/systemd/user``."""
+    return _base(env, "XDG_CONFIG_HOME", ".config") / "systemd" / "user"
+
+
 def state_dir(env: Mapping[str, str] = os.environ) -> Path:
     """The state folder: ``SESSIOND_STATE_DIR``, else ``$XDG_STATE_HOME/sessiond/<hostname>``.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from sessiond import __version__, paths
+from sessiond.cli import manager, units
 from sessiond.cli.launch import connect
 from sessiond.cli.open import can_open
 from sessiond.cli.options import complete_clusters, json_option
@@ -174,19 +175,17 @@ def systemd() -> Iterator[Finding]:
     if not Path("/run/systemd/system").is_dir():
         yield Finding("systemd", "note", "systemd does not run here; sessiond lives until it is stopped or the host is")
         return
-    own = paths.user_services_dir().parent.parent / "systemd" / "user"
-    folders = (own, *map(Path, _UNIT_FOLDERS))
-    if any((folder / "sessiond.socket").exists() for folder in folders):
-        yield Finding("systemd", "ok", "sessiond.socket is installed")
-    else:
+    own = units.folder()
+    if not any((folder / "sessiond.socket").exists() for folder in (own, *map(Path, _UNIT_FOLDERS))):
         yield Finding(
             "systemd",
             "note",
             "sessiond.socket is not installed; sessiond is started by hand, and not again after a reboot",
-            f"mkdir -p {own} && cp {paths.data_dir('systemd')}/sessiond.* {own}/ "
-            "&& systemctl --user enable --now sessiond.socket",
+            "sessionctl install",
         )
-    lingers = _lingers()
+    else:
+        yield Finding("systemd", "ok", "sessiond.socket is installed")
+    lingers = manager.lingers()
     if lingers is None:
         yield Finding("linger", "warning", "whether your processes outlive your login cannot be found out")
     elif lingers:
@@ -229,30 +228,3 @@ def _loose(path: Path, mode: int) -> Iterator[tuple[str, str]]:
         )
     elif stat.S_IMODE(found.st_mode) & 0o777 & ~mode:
         yield f"{path} is open to others (mode {stat.S_IMODE(found.st_mode):o})", f"chmod {mode:o} {path}"
-
-
-def _lingers() -> bool | None:
-    """Whether this user's manager is kept after logout (loginctl(1)); None where nothing says so."""
-    import pwd
-    import subprocess
-
-    try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return None
-    if Path("/var/lib/systemd/linger", user).exists():
-        return True
-    try:
-        said = subprocess.run(
-            ["loginctl", "show-user", user, "--property=Linger", "--value"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if "not logged in or lingering" in said.stderr:
-        return False
-    return {"yes": True, "no": False}.get(said.stdout.strip())

@@ -47,6 +47,8 @@ VERBS: Final[dict[str, str]] = {
     "logout": "Drop the link to a cluster.",
     "status": "Show the daemon in one screen.",
     "reload": "Have the daemon read its configuration again.",
+    "install": "Have systemd start the daemon, and keep it.",
+    "uninstall": "Take the daemon out of systemd's hands; sessions go on.",
     "doctor": "Check everything that can be wrong, and say the remedy.",
     "version": "Print the versions of sessionctl and of the daemon.",
     "completion": "Print the completion script for a shell.",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +18,7 @@ from sessiond.client import Client
 from tests.systemd.manager import UserManager, reason_to_skip, user_manager
 
 from . import traces
-from .workspace import Done, Workspace, fetch
+from .workspace import ROOT, Done, Workspace, fetch
 
 pytestmark = pytest.mark.live
 
@@ -102,6 +106,36 @@ def test_ready_means_that_it_answers(host: Host) -> None:
     host.manager.systemctl("stop", UNIT)
     host.manager.systemctl("start", UNIT)
     assert [session["id"]] == [one["id"] for one in host.client.sessions()]
+
+
+def test_it_is_starting_until_it_serves(host: Host) -> None:
+    """While the state cannot be opened the unit is not ready, and who asked meanwhile is answered afterwards."""
+    host.install()
+    host.workspace.start("tiny")
+    host.manager.systemctl("stop", UNIT)
+    with closing(sqlite3.connect(host.workspace.state / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        host.manager.systemctl("start", "--no-block", UNIT)
+        traces.until(lambda: host.manager.show(UNIT, "MainPID") not in ("", "0"), "systemd does not start it")
+        asked = subprocess.Popen(
+            host.workspace.ctl_argv("ls"), env=host.workspace.env, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        # it waits for the database, and is started again where that takes too long
+        traces.until(lambda: waits_for(host.workspace.state / "state.db"), "it does not open the state")
+        assert ("activating", None) == (host.active(), asked.poll())
+    assert "tiny" in asked.communicate(timeout=30)[0]
+    host.manager.systemctl("start", UNIT)
+    assert "active" == host.active()
+
+
+def waits_for(database: Path) -> bool:
+    """Whether a process beside this one has the database open."""
+    me = str(os.getpid())
+    for found in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if found.parts[2] != me and found.readlink() == database:
+                return True
+    return False
 
 
 def test_sessions_are_units_of_their_own(host: Host) -> None:

@@ -1,7 +1,8 @@
 """A real ``systemd --user`` of our own, in namespaces of its own, whatever PID 1 of the machine is.
 
-It runs for root, because the interpreter and the source tree of the tests need not be readable by anybody else. Mount
-and PID namespaces hide it from the machine: when the namespace's first process ends, the kernel ends all the others.
+It runs for root, because the interpreter and the source tree of the tests need not be readable by anybody else; or for
+an account of its own, `SOMEBODY`, whose journal can be asked for as one's own, which root's cannot. Mount and PID
+namespaces hide it from the machine: when the namespace's first process ends, the kernel ends all the others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,9 +33,33 @@ mount -t tmpfs -o mode=755 tmpfs /run/systemd && mkdir /run/systemd/system
 if [ -d /etc/systemd/user ]; then mount -t tmpfs -o mode=755 tmpfs /etc/systemd/user; fi
 umount -R -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+{journal}
 echo 0 > "/sys/fs/cgroup/$GROUP/cgroup.procs"
-/lib/systemd/systemd --user --log-target=console --log-level=info &
+{become} /lib/systemd/systemd --user --log-target=console --log-level=info &
 wait
+"""
+
+SOMEBODY = 31234
+"""An account that exists in the namespaces alone; journald keeps a file for each ordinary one."""
+
+_BECOME = f"setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --clear-groups"
+
+# /run/systemd/journal/flushed makes it write to /var/log/journal at once, in a file for each account. The name of the
+# control group is what tells it whose unit a line is from (sd_pid_get_user_unit(3)). A Python in a folder of root's is
+# shown in an otherwise empty one.
+_JOURNAL = f"""
+for file in passwd group; do cp "/etc/$file" "/run/systemd/$file"; done
+echo "somebody:x:{SOMEBODY}:{SOMEBODY}::$HOME:/bin/sh" >> /run/systemd/passwd
+echo "somebody:x:{SOMEBODY}:" >> /run/systemd/group
+for file in passwd group; do mount --bind "/run/systemd/$file" "/etc/$file"; done
+if [ -n "$PRIVATE" ]; then
+    mkdir /run/systemd/python && mount --bind "$PYTHON" /run/systemd/python
+    mount -t tmpfs -o mode=755 tmpfs "$PRIVATE" && mkdir -p "$PYTHON" && mount --bind /run/systemd/python "$PYTHON"
+fi
+mount -t tmpfs tmpfs /var/log && mkdir -p /var/log/journal /run/systemd/journal
+: > /run/systemd/journal/flushed
+/lib/systemd/systemd-journald &
+until [ -S /run/systemd/journal/stdout ]; do sleep 0.02; done
 """
 
 
@@ -54,22 +81,28 @@ def reason_to_skip() -> str:
 class UserManager:
     """A running user manager; ``home`` is its HOME and ``runtime`` its XDG_RUNTIME_DIR, both seen by the test, too."""
 
-    def __init__(self, folder: Path, pid: int) -> None:
+    def __init__(self, folder: Path, pid: int, account: int) -> None:
         self.home = folder / "home"
         self.runtime = folder / "run"
         self.log = folder / "log"
         self._pid = pid
+        self._account = account
 
     @property
     def environment(self) -> dict[str, str]:
         """What programs beside the manager see."""
-        return _environment(self.home, self.runtime)
+        return _environment(self.home, self.runtime, self._account)
+
+    @property
+    def enter(self) -> list[str]:
+        """The words before a command that is to run in the manager's namespaces, as its account."""
+        spaces = [f"--mount=/proc/{self._pid}/ns/mnt", f"--pid=/proc/{self._pid}/ns/pid_for_children"]
+        return ["nsenter", *spaces, *(_BECOME.split() if self._account else [])]
 
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the manager's namespaces."""
-        enter = ("nsenter", f"--mount=/proc/{self._pid}/ns/mnt", f"--pid=/proc/{self._pid}/ns/pid_for_children")
         done = subprocess.run(
-            [*enter, *argv],
+            [*self.enter, *argv],
             env=self.environment,
             text=True,
             capture_output=True,
@@ -114,16 +147,29 @@ class UserManager:
 
 
 @contextlib.contextmanager
-def user_manager() -> Iterator[UserManager]:
-    """Start a user manager, and afterwards end every process it has and remove every trace of it."""
+def user_manager(account: int = 0) -> Iterator[UserManager]:
+    """Start a user manager, and afterwards end every process it has and remove every trace of it.
+
+    With ``account`` SOMEBODY it is not root's, and there is a journal.
+    """
     mounted = _cgroup2()
     assert mounted is not None
     # not tmp_path: a socket's path may have 107 characters
     folder = Path(tempfile.mkdtemp(prefix="sdum-"))
-    group = mounted / folder.name
+    slice_ = mounted / f"{folder.name}.slice"
+    group = slice_ / f"user@{account}.service"
+    group.mkdir(parents=True)
+    folder.chmod(0o755)
     for name in ("home", "run"):
         (folder / name).mkdir(mode=0o700)
-    group.mkdir()
+    for path in (folder / "home", folder / "run", group, *group.iterdir()):
+        os.chown(path, account, account)
+    script = _FIRST_PROCESS.format(journal=_JOURNAL if account else "", become=_BECOME if account else "")
+    setting = {
+        "GROUP": str(group.relative_to(mounted)),
+        "PYTHON": sys.base_prefix,
+        "PRIVATE": _private(sys.base_prefix),
+    }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             # should the tests themselves be killed, the kernel ends this process and with it the namespace
@@ -137,16 +183,16 @@ def user_manager() -> Iterator[UserManager]:
                 "--kill-child",
                 "sh",
                 "-c",
-                _FIRST_PROCESS,
+                script,
             ],
-            env=_environment(folder / "home", folder / "run") | {"GROUP": folder.name},
+            env=_environment(folder / "home", folder / "run", account) | setting,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        manager = UserManager(folder, process.pid)
+        manager = UserManager(folder, process.pid, account)
         _until(lambda: (manager.runtime / "systemd/private").exists() or process.poll() is not None)
         assert process.poll() is None, manager.log.read_text()
         manager.systemctl("is-system-running", "--wait", check=False)
@@ -154,22 +200,29 @@ def user_manager() -> Iterator[UserManager]:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        _until(lambda: all(not _members(path) for path in _tree(group)))
-        for path in _tree(group):
+        _until(lambda: all(not _members(path) for path in _tree(slice_)))
+        for path in _tree(slice_):
             path.rmdir()
         shutil.rmtree(folder)
 
 
-def _environment(home: Path, runtime: Path) -> dict[str, str]:
+def _environment(home: Path, runtime: Path, account: int) -> dict[str, str]:
+    name = "somebody" if account else "root"
     return {
         "HOME": str(home),
-        "USER": "root",
-        "LOGNAME": "root",
+        "USER": name,
+        "LOGNAME": name,
         "SHELL": "/bin/sh",
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
         "XDG_RUNTIME_DIR": str(runtime),
     }
+
+
+def _private(path: str) -> str:
+    """The uppermost folder on the way to ``path`` that not everybody may enter; empty if there is none."""
+    way = reversed(Path(path).parents)
+    return next((str(part) for part in way if not part.stat().st_mode & stat.S_IXOTH), "")
 
 
 def _cgroup2() -> Path | None:

@@ -1,0 +1,76 @@
+"""The wheel of this tree, and an environment that has nothing but it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def pythons() -> list[str]:
+    """A Python of each version that sessiond is for and that can be had here."""
+    found = {sys.version_info[:2]: sys.executable}
+    for minor in (11, 12, 13):
+        program = shutil.which(f"python3.{minor}")
+        if program is not None and (3, minor) not in found and _makes_environments(program):
+            found[3, minor] = program
+    return list(found.values())
+
+
+def _makes_environments(program: str) -> bool:
+    done = subprocess.run([program, "-c", "import ensurepip, venv"], check=False, capture_output=True, timeout=60)
+    return done.returncode == 0
+
+
+def run(
+    *argv: str | Path, cwd: Path | str = "/", env: Mapping[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, elsewhere than in this tree."""
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that everybody may look into."""
+    made = Path(tempfile.mkdtemp(prefix="sd-pack-"))
+    made.chmod(0o755)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+def wheel(into: Path) -> Path:
+    """Build the wheel."""
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", into, ROOT, env=_plain())
+    (built,) = into.glob("*.whl")
+    return built
+
+
+def environment(python: str, built: Path, into: Path) -> Path:
+    """Install the wheel, and what it needs, into an empty environment; returns the environment's folder."""
+    run(python, "-m", "venv", into, env=_plain())
+    run(into / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", built, env=_plain())
+    return into
+
+
+def _plain() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
