@@ -31,6 +31,7 @@ bench: $(STAMP)  ## the measurements; each prints a table
 
 docs: $(STAMP)  ## write the generated pages anew
 	$(PY) -m tests.core.states_doc > docs/states.md
+	$(PY) -m tests.docs.manpages man
 
 clean:
 	rm -rf .venv .cache .demo
