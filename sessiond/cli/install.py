@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from sessiond import paths
 from sessiond.cli import manager, units
-from sessiond.cli.launch import connect
 from sessiond.cli.output import safe, say
-from sessiond.client import ClientError, NoDaemon
+from sessiond.client import Client, ClientError, NoDaemon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,31 +88,35 @@ def _put_to_work(*, changed: bool) -> None:
 
 def _take_over() -> None:
     """End a daemon that was started by hand: it holds the state, and systemd's own could not start beside it."""
-    try:
-        pid = connect(start=False, timeout_s=10).status()["pid"] if _started_by_hand() else 0
-    except NoDaemon:
-        return
-    if not pid:
-        return
+    if manager.show("sessiond.socket", "ActiveState") == "active":
+        return  # systemd's own socket, and asking it would start the service
+    plain = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED}
+    # where one listens that was started with a runtime folder, and where one without, as by cron
+    for env in (plain, {name: value for name, value in plain.items() if name != "XDG_RUNTIME_DIR"}):
+        try:
+            pid = Client(paths.socket_path(env), timeout_s=10).status()["pid"]
+        except NoDaemon:
+            continue
+        if not _ended(pid):
+            raise ClientError(
+                "busy", f"the sessiond that was started by hand (pid {pid}) does not end", "try again in a minute"
+            )
+        say(f"the sessiond that was started by hand (pid {pid}) has ended; sessions go on")
+
+
+def _ended(pid: int) -> bool:
+    """Tell a daemon to end; whether it has in time."""
     try:
         watched = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(watched, signal.SIGTERM)
-            ended = select.select([watched], [], [], _STOP_S)[0]
-        finally:
-            os.close(watched)
     except ProcessLookupError:
-        return
-    if not ended:
-        raise ClientError(
-            "busy", f"the sessiond that was started by hand (pid {pid}) does not end", "try again in a minute"
-        )
-    say(f"the sessiond that was started by hand (pid {pid}) has ended; sessions go on")
-
-
-def _started_by_hand() -> bool:
-    """Whether whoever listens is none of systemd's: asking systemd's socket would start the service."""
-    return manager.show("sessiond.socket", "ActiveState") != "active"
+        return True
+    try:
+        signal.pidfd_send_signal(watched, signal.SIGTERM)
+        return bool(select.select([watched], [], [], _STOP_S)[0])
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(watched)
 
 
 def _notes() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -78,8 +79,9 @@ def write(path: Path, text: str) -> None:
         new.chmod(0o644)
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
-        raise ClientError("failed", f"{path} cannot be written: {error.strerror}", f"`ls -ld {path}`") from None
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise ClientError("failed", f"{path} cannot be written: {error.strerror}", f"`ls -ld {path.parent}`") from None
 
 
 def program(environ: Mapping[str, str] = os.environ) -> Path:

@@ -25,7 +25,7 @@ def pythons() -> list[str]:
 
 
 def _makes_environments(program: str) -> bool:
-    done = subprocess.run([program, "-c", "import ensurepip, venv"], check=False, capture_output=True, timeout=60)
+    done = subprocess.run([program, "-m", "venv", "--help"], check=False, capture_output=True, timeout=60)
     return done.returncode == 0
 
 
@@ -67,8 +67,9 @@ def wheel(into: Path) -> Path:
 
 def environment(python: str, built: Path, into: Path) -> Path:
     """Install the wheel, and what it needs, into an empty environment; returns the environment's folder."""
-    run(python, "-m", "venv", into, env=_plain())
-    run(into / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", built, env=_plain())
+    run(python, "-m", "venv", "--without-pip", into, env=_plain())
+    pip = (sys.executable, "-m", "pip", "--python", into / "bin/python", "--quiet", "--disable-pip-version-check")
+    run(*pip, "install", built, env=_plain())
     return into
 
 

@@ -96,6 +96,7 @@ def person(programs: Path) -> Iterator[Person]:
 
 def test_install(person: Person) -> None:
     """The units start this very installation, at login too; it says about lingering; twice is as good as once."""
+    assert "sessionctl install" in [one["remedy"] for one in json.loads(person.ctl("doctor", "--json").out)]
     done = person.ctl("install")
     assert 0 == done.status, done
     written = [f"{person.units / name} is written" for name in (SOCKET, SERVICE)]
@@ -152,6 +153,24 @@ def test_a_daemon_started_by_hand_makes_room(person: Person) -> None:
     assert 200 == fetch(url)[0]
 
 
+def test_one_that_cron_started_makes_room_and_another_persons_world_is_left_alone(person: Person) -> None:
+    """It listens elsewhere, and holds the same state. One with a state and a socket of its own is in nobody's way."""
+    ctl = str(person.programs / "sessionctl")
+    person.manager.run("env", "-u", "XDG_RUNTIME_DIR", ctl, "services")
+    own = (
+        "env",
+        f"SESSIOND_STATE_DIR={person.manager.home}/other",
+        f"SESSIOND_SOCKET={person.manager.home}/other.sock",
+    )
+    person.manager.run(*own, ctl, "services")
+    before = json.loads(person.manager.run(*own, ctl, "status", "--json").stdout)["pid"]
+    done = person.manager.run(*own, ctl, "install")
+    assert 1 == done.stdout.count("was started by hand")
+    assert "does not see this shell's SESSIOND_STATE_DIR and SESSIOND_SOCKET" in done.stderr
+    assert before == json.loads(person.manager.run(*own, ctl, "status", "--json").stdout)["pid"]
+    assert before != person.pid()
+
+
 def test_an_edited_unit_is_asked_for(person: Person) -> None:
     """Nothing is done to it without a terminal or a yes there; --force is a yes. A drop-in is nobody's business."""
     person.good("install")
@@ -182,10 +201,11 @@ def test_an_edited_unit_is_asked_for(person: Person) -> None:
 
 def test_a_masked_unit_is_an_edited_one(person: Person) -> None:
     """A link to /dev/null, systemd's word for never, is not followed and not replaced."""
-    person.units.mkdir(parents=True)
-    (person.units / SOCKET).symlink_to("/dev/null")
+    person.manager.systemctl("mask", SOCKET)
     done = person.ctl("install")
     assert (6, True) == (done.status, (person.units / SOCKET).is_symlink())
+    person.good("uninstall", "--force")
+    assert [] == list(person.units.iterdir())
 
 
 def test_units_of_another_installation_are_replaced(person: Person) -> None:
