@@ -42,3 +42,30 @@ class Snapshot:
     jobs: Mapping[JobId, JobReport] = field(default_factory=dict)
     endpoints: Mapping[SessionId, Endpoint] = field(default_factory=dict)
     failures: Mapping[SessionId, Problem] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What one program said, ``asked`` being how it was called."""
+
+    asked: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the execution host knows of a session's job once it is over, or so far.
+
+    ``status`` and ``reason`` are of the exit record its script left, ``failure`` is its script's own word. ``words``
+    are the scheduler's, ``version`` is which scheduler it is; ``peak_memory`` is in bytes, None where nobody measured
+    it. ``missing`` says, a sentence each, what could not be had. ``lagging``: accounting has not heard of the end yet.
+    """
+
+    status: int | None = None
+    reason: str = ""
+    failure: str = ""
+    words: tuple[Words, ...] = ()
+    version: str = ""
+    peak_memory: int | None = None
+    missing: tuple[str, ...] = ()
+    lagging: bool = False

@@ -29,7 +29,7 @@ from sessiond.core.events import (
     Submitted,
     SubmitUnknown,
 )
-from sessiond.core.report import Snapshot
+from sessiond.core.report import Evidence, Snapshot
 from sessiond.core.session import Session
 
 
@@ -83,6 +83,12 @@ class Dialect(Protocol):
 
     def read_history(self, session: Session, done: Completed) -> JobEnded | HistoryUnknown | HistoryDelayed:
         """What they know."""
+
+    def evidence(self, session: Session) -> Command:
+        """Ask everyone for all that may tell why the session's job ended, or what it does; changes nothing."""
+
+    def read_evidence(self, session: Session, done: Completed) -> Evidence:
+        """What they said; of what they could not say, that. Raises Unreadable where nothing was understood."""
 
     def cleanup(self, session: Session) -> Command:
         """Remove processes, secrets and temporary files the session left; keep its log."""

@@ -30,9 +30,10 @@ from sessiond.core.events import (
     SubmitUnknown,
 )
 from sessiond.core.ids import JobId, SessionId
-from sessiond.core.report import JobReport, Snapshot
+from sessiond.core.report import Evidence, JobReport, Snapshot
 from sessiond.core.session import Endpoint, JobRef, Outcome, Phase, Problem, Session
 from sessiond.schedulers import common
+from sessiond.schedulers.batch.evidence import own_record
 
 _IDENTITY = re.compile(r"([1-9][0-9]{0,9}):([0-9]{1,20}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII)
 _ENDING = ("killscript.sh", "survivors.sh", "sweep.sh")
@@ -243,6 +244,17 @@ class Process:
             return HistoryDelayed(problem=Problem(code="history", message=message))
         outcome, problem = _end(look, 0.0)
         return JobEnded(outcome=outcome, problem=problem)
+
+    def evidence(self, session: Session) -> Command:
+        """Look at what the session left in its folder."""
+        return common.shell(common.script("files.sh", "evidence.sh"), common.folder_of(session), timeout_s=30)
+
+    def read_evidence(self, session: Session, done: Completed) -> Evidence:
+        """What it left. Raises Unreadable."""
+        records = common.reply(done)
+        if done.rc != 0 or len(records) != 1:
+            raise Unreadable(f"the evidence of a session has {len(records)} records, exit status {done.rc}")
+        return own_record(records[0])
 
     def cleanup(self, session: Session) -> Command:
         """Run the kill script if it has not run, end what is left, remove all but what tells the story.

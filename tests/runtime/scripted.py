@@ -37,7 +37,7 @@ from sessiond.core.events import (
 from sessiond.core.ids import ClusterName, JobId, SessionId, session_id
 from sessiond.core.lane import Ordered
 from sessiond.core.pace import LOCAL_PACE, PollPolicy
-from sessiond.core.report import JobReport, Snapshot
+from sessiond.core.report import Evidence, JobReport, Snapshot
 from sessiond.core.session import Endpoint, Outcome, Phase, Problem, Session, State
 from sessiond.core.spec import LaunchSpec, Mode, Probe, ServiceFile, ServiceSpec
 from sessiond.remote.transport import Connector
@@ -248,6 +248,12 @@ class ScriptedCluster:
 
     def read_history(self, session: Session, done: Completed) -> JobEnded | HistoryUnknown | HistoryDelayed:
         return self._said("history", session, HistoryUnknown())
+
+    def evidence(self, session: Session) -> Command:
+        return _command("evidence", session)
+
+    def read_evidence(self, session: Session, done: Completed) -> Evidence:
+        return self._said("evidence", session, Evidence(status=7))
 
     def cleanup(self, session: Session) -> Command:
         return _command("cleanup", session)

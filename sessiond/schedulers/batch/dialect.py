@@ -54,6 +54,8 @@ class Batch(ABC):
     cancel_command: ClassVar[str]
     runner_parts: ClassVar[tuple[str, ...]]
     """The scripts that its runner has beside what all have."""
+    evidence_parts: ClassVar[tuple[str, ...]]
+    """The scripts that ask what it knows of a job."""
 
     def __init__(self, *, kill_script_s: int = 300) -> None:
         """Make the dialect. ``kill_script_s`` bounds a service's kill script, which runs on the job's node."""
@@ -157,6 +159,13 @@ class Batch(ABC):
         args = (common.folder_of(session), self.job_id(self.job_of(session)), session.tag)
         text = common.script("batch.sh", f"{self.name}.sh", "files.sh", f"{self.name}_look.sh", "batch_history.sh")
         return common.shell(text, *args, timeout_s=180)
+
+    def evidence(self, session: Session) -> Command:
+        """Ask the session's files and the scheduler for all that may tell why its job ended; changes nothing."""
+        job = self.job_id(session.job) if session.job is not None else ""
+        args = (common.folder_of(session), job, session.tag, str(session.attempt))
+        parts = ("batch.sh", f"{self.name}.sh", "files.sh", *self.evidence_parts, "batch_evidence.sh")
+        return common.shell(common.script(*parts), *args, timeout_s=120)
 
     # The end.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Bug, Refused, Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
-from sessiond.core.report import Snapshot
+from sessiond.core.report import Evidence, Snapshot
 from sessiond.core.session import Phase, Problem, Session
 from sessiond.render.pbs_directives import job_scripts, queue_of
 from sessiond.schedulers import common
@@ -20,6 +20,7 @@ from sessiond.schedulers.batch.dialect import Batch
 from sessiond.schedulers.batch.look import Times, with_jobs
 from sessiond.schedulers.batch.words import ENDED_BY_US
 from sessiond.schedulers.pbs import queues
+from sessiond.schedulers.pbs.evidence import read_evidence
 from sessiond.schedulers.pbs.look import Begun, current, how, is_ours, record_of, snapshot
 from sessiond.schedulers.pbs.reply import Listed, Listing, listing
 from sessiond.schedulers.pbs.states import phase_of
@@ -36,6 +37,7 @@ class Pbs(Batch):
     job_form = re.compile(r"[0-9]{1,18}(?:\.[A-Za-z0-9][A-Za-z0-9._-]{0,250})?", re.ASCII)
     cancel_command = "qdel"
     runner_parts = ("seconds.sh", "pbs_run.sh")
+    evidence_parts = ("pbs_look.sh", "pbs_evidence.sh")
 
     def command(self, session: Session) -> str:
         """What submits the session's job, as a person would type it in its folder."""
@@ -101,6 +103,10 @@ class Pbs(Batch):
             message = "nobody can say now how the job ended: qstat says nothing of it"
             return HistoryDelayed(problem=Problem(code="history", message=message))
         return _ended(None, own, said) if own is not None else HistoryUnknown()
+
+    def read_evidence(self, session: Session, done: Completed) -> Evidence:
+        """What PBS and the session's files say of its end. Raises Unreadable."""
+        return read_evidence(session, done)
 
     def rehearse(self, session: Session) -> Command | None:
         """Ask what the queue is like: PBS has nobody who would say more, submitting nothing. Raises SpecError."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Bug, Refused, Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
-from sessiond.core.report import Snapshot
+from sessiond.core.report import Evidence, Snapshot
 from sessiond.core.session import Problem, Session
 from sessiond.render.slurm_directives import job_script
 from sessiond.schedulers import common
@@ -22,6 +22,7 @@ from sessiond.schedulers.batch.words import Proof
 from sessiond.schedulers.slurm import look
 from sessiond.schedulers.slurm import reply as said_by
 from sessiond.schedulers.slurm.end import of_pair
+from sessiond.schedulers.slurm.evidence import read_evidence
 from sessiond.schedulers.slurm.states import PHASES, state_word
 from sessiond.schedulers.slurm.words import LEXICON, hint_for, in_words
 
@@ -37,6 +38,7 @@ class Slurm(Batch):
     job_form = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
     cancel_command = "scancel"
     runner_parts = ("slurm_run.sh",)
+    evidence_parts = ("slurm_evidence.sh",)
 
     def command(self, session: Session) -> str:
         """What submits the session's job, as a person would type it in its folder."""
@@ -102,6 +104,10 @@ class Slurm(Batch):
             return HistoryDelayed(problem=Problem(code="history", message=message))
         outcome, problem = end.ended(verdict, own, said.failure if own is not None else "", 0.0)
         return JobEnded(outcome=outcome, problem=problem)
+
+    def read_evidence(self, session: Session, done: Completed) -> Evidence:
+        """What Slurm and the session's files say of its end. Raises Unreadable."""
+        return read_evidence(session, done)
 
     def rehearse(self, session: Session) -> Command | None:
         """Ask Slurm what it would say to the session's job, submitting nothing. Raises SpecError."""
