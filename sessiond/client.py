@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from sessiond.api.wire import (
     API,
+    Bundle,
     Check,
     Cluster,
     Event,
@@ -168,6 +169,10 @@ class Client:
     def story(self, name: str) -> Story:
         """What happened to a session, and what comes next."""
         return _one(self._json("GET", f"{_session(name)}/story"), Story)
+
+    def bundle(self, name: str) -> Bundle:
+        """Everything about a session for somebody who is to help, without secrets; this may take a minute."""
+        return _one(self._json("GET", f"{_session(name)}/bundle"), Bundle)
 
     def events(self, since: int | None = None) -> Events:
         """What happens from now on; with ``since`` first everything after that sequence number."""

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -32,6 +33,7 @@ from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import check_length, control_socket
 from sessiond.api.starter import Starter
 from sessiond.api.status import StatusRoutes
+from sessiond.api.telling import tunnel_trouble
 from sessiond.assembly import Assembly
 from sessiond.config.catalogue import Catalogue, folders
 from sessiond.config.diff import diff
@@ -52,6 +54,7 @@ from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.lanes import Lanes
 from sessiond.runtime.letters import Tick
+from sessiond.runtime.postmortem import PostMortems
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
 from sessiond.runtime.tunnel import Peer
@@ -206,6 +209,11 @@ class Daemon:
         self._bus.listen(self._folders.publish)
         self._bus.listen(lambda _published: self._timers.poke())
         self._bus.listen(lambda _published: self._assembly.licences.follow())
+        self._postmortems = PostMortems(
+            group, self._clock, self._clusters, self._folders, partial(tunnel_trouble, self._standing, store)
+        )
+        self._bus.listen(self._postmortems.follow)
+        self._bus.listen_to_links(self._postmortems.link_changed)
 
     async def run(self, control: socket.socket, watchdog_s: float | None) -> None:
         """Restore, serve, and stop in order when told to. Stopping never stops a session."""
@@ -214,6 +222,7 @@ class Daemon:
             self._start_tasks(watchdog_s)
             self._assembly.apply(self._config)
             self._engine.restore(loaded.sessions, _open_actions(loaded))
+            self._postmortems.restore(loaded.sessions)
             self._assembly.licences.follow()
             # From before the first answer: whoever is told that we are ready may send a signal at once.
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -279,7 +288,7 @@ class Daemon:
             return self._reload(desk)
 
         return make_api(
-            SessionRoutes(desk, starter, self._store, self._folders, self._lanes.settled),
+            SessionRoutes(desk, starter, self._store, self._folders, self._lanes.settled, self._postmortems),
             EventRoutes(desk, self._store, self._bus),
             StatusRoutes(
                 desk,

@@ -9,18 +9,18 @@ import anyio
 import msgspec
 from aiohttp import web
 
-from sessiond.api import wire
 from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
-from sessiond.api.starter import Starter, masked
-from sessiond.api.views import story_line
+from sessiond.api.starter import Starter
+from sessiond.api.telling import Teller
 from sessiond.core.errors import Conflict, RemoteError, SpecError
 from sessiond.core.events import StopRequested
 from sessiond.core.ids import SessionId
-from sessiond.core.session import Outcome, Session, State
+from sessiond.core.session import Session
 from sessiond.core.table import WANTS, Want
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.launch import Request
+from sessiond.runtime.postmortem import PostMortems
 from sessiond.store.store import Store
 
 _LOG_CHUNK = 256 * 1024
@@ -31,8 +31,6 @@ _SETTLE_S = 20.0
 _FRESH_S = 20.0
 """How long a list waits for clusters to be looked at; one that cannot be is listed as it was last seen."""
 _FRESH_LOOK_S = 0.1
-_STORY_LOG_LINES = 20
-_BAD_ENDS = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
 
 
 class StartBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,11 +75,13 @@ class SessionRoutes:
         store: Store,
         folders: Folders,
         settled: Callable[[SessionId], Awaitable[None]],
+        postmortems: PostMortems,
     ) -> None:
         self.desk = desk
         self._starter = starter
-        self._store = store
         self._folders = folders
+        self._postmortems = postmortems
+        self._teller = Teller(desk, store, folders, postmortems)
         self._settled = settled
         self.memory = Memory(store, desk.catalogue)
 
@@ -95,6 +95,7 @@ class SessionRoutes:
         router.add_post("/v1/sessions/{name}/stop", self.stop)
         router.add_get("/v1/sessions/{name}/log", self.log)
         router.add_get("/v1/sessions/{name}/story", self.story)
+        router.add_get("/v1/sessions/{name}/bundle", self.bundle)
 
     async def list_all(self, request: web.Request) -> web.Response:
         """Live sessions, oldest first; with ``?all=1`` ended ones too, with ``?fresh=1`` as their clusters see them
@@ -156,25 +157,18 @@ class SessionRoutes:
             raise Conflict(
                 f"the folder of {session.name} could not be removed: {error.message}", hint=error.hint
             ) from error
+        await self._postmortems.stop(session.id)
         await self.desk.engine.remove(session.id)
         await asyncio.to_thread(self._folders.remove, session.id)
         return web.Response(status=204)
 
     async def story(self, request: web.Request) -> web.Response:
         """Everything that happened to a session, in words."""
-        session = self._named(request)
-        records = self._store.records(session=session.id, limit=10_000)
-        log: list[str] = []
-        if session.state is State.ENDED and session.outcome in _BAD_ENDS:
-            text = (await self._tail(session)).decode(errors="replace")
-            log = masked(text, session).splitlines()[-_STORY_LOG_LINES:]
-        answer: wire.Story = {
-            "session": self.desk.view(session),
-            "lines": [story_line(stored.record) for stored in records],
-            "next": self.desk.status(session).next,
-            "log": log,
-        }
-        return web.json_response(answer)
+        return web.json_response(await self._teller.story(self._named(request)))
+
+    async def bundle(self, request: web.Request) -> web.Response:
+        """Everything for somebody who is to help, without secrets."""
+        return web.json_response(await self._teller.bundle(self._named(request)))
 
     async def log(self, request: web.Request) -> web.StreamResponse:
         """The session's own output from ``offset`` (from the end where negative); with ``follow=1`` until it ends."""
@@ -228,10 +222,6 @@ class SessionRoutes:
             return await self.desk.clusters.of(session).transport.size(_log_path(session))
         except RemoteError:
             return 0
-
-    async def _tail(self, session: Session, limit: int = _LOG_CHUNK) -> bytes:
-        """The end of the log where it was written, else of the copy that was kept here."""
-        return await self._read(session, -limit, limit) or self._folders.log_tail(session.id)[-limit:]
 
     def _named(self, request: web.Request) -> Session:
         return self.desk.resolve(request.match_info["name"])

@@ -227,12 +227,21 @@ class StoryLine(TypedDict):
 
 
 class Story(TypedDict):
-    """The whole story of a session. ``log`` holds the last lines of its own output where it ended badly."""
+    """The whole story of a session. ``evidence`` is what is known of why it ended, or cannot be reached, a sentence
+    each; ``log`` holds the last lines of its own output where it ended badly, or never came to answer."""
 
     session: Session
     lines: list[StoryLine]
     next: str
+    evidence: list[str]
     log: list[str]
+
+
+class Bundle(TypedDict):
+    """Everything for somebody who is to help, without secrets: the story, and files by their path."""
+
+    story: Story
+    files: dict[str, str]
 
 
 class Param(TypedDict):

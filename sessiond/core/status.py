@@ -97,6 +97,39 @@ def _ended(session: Session) -> Status:
     return Status(phrase=phrase, next=hint or f"sessionctl why {session.name} tells the story", severity=Severity.ERROR)
 
 
+def advice(session: Session) -> str:
+    """What to do about the end of a session; empty where it ended as it was meant to, or lives."""
+    outcome = session.outcome
+    if outcome is None or outcome in _FINE - {Outcome.WALLTIME}:
+        return ""
+    problem = session.problem
+    if problem is not None and problem.hint:
+        return problem.hint
+    again = f"sessionctl start {session.spec.workflow} --again"
+    alone = session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER)
+    logs = f"sessionctl logs {session.name}"
+    match outcome:
+        case Outcome.WALLTIME:
+            more = "" if alone else "; while one runs, sessionctl extend asks for more"
+            return f"{again} --time LONGER{more}"
+        case Outcome.NODE_FAILED:
+            return again if alone else f"{again}; the scheduler avoids a node that it knows to be down"
+        case Outcome.PREEMPTED:
+            return f"{again}; in another partition, queue or QOS it may not be preempted"
+        case Outcome.OUT_OF_MEMORY:
+            return f"{again} --set memory=MORE"
+        case Outcome.REJECTED:
+            return "change what the scheduler names; sessionctl plan asks it without submitting anything"
+        case Outcome.LOST:
+            job = f" can look for job {session.job.id}" if session.job is not None else " may know more"
+            return f"{logs} shows what it wrote; the cluster's administrators{job}"
+        case _:
+            if problem is not None and "out of memory?" in problem.message:
+                where = "dmesg or journalctl -k where it ran say whether memory ran out"
+                return f"{where}: then use less" + ("" if alone else f", or {again} --set memory=MORE")
+            return f"{logs} shows all of its output; once that is mended, {again}"
+
+
 def _live(session: Session, now: float) -> tuple[str, str, Severity]:
     name = session.name
     match session.state:

@@ -46,11 +46,16 @@ class Bus:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._link_listeners: list[Callable[[LinkChanged], None]] = []
         self._watchers: set[MemoryObjectSendStream[News]] = set()
 
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` with every transition from now on. It must neither block nor raise."""
         self._listeners.append(listener)
+
+    def listen_to_links(self, listener: Callable[[LinkChanged], None]) -> None:
+        """The same for what happens to links."""
+        self._link_listeners.append(listener)
 
     @contextmanager
     def watch(self) -> Iterator[MemoryObjectReceiveStream[News]]:
@@ -71,7 +76,9 @@ class Bus:
         self._show(published)
 
     def link_changed(self, change: LinkChanged) -> None:
-        """Tell the watchers."""
+        """Tell everybody."""
+        for listener in self._link_listeners:
+            listener(change)
         self._show(change)
 
     def _show(self, news: News) -> None:

@@ -93,6 +93,19 @@ class Folders:
         except OSError:
             return b""
 
+    def read(self, session: SessionId, path: str, limit: int) -> bytes | None:
+        """At most ``limit`` bytes of a kept file; None where there is none that can be read."""
+        try:
+            with (self.of(session) / path).open("rb") as file:
+                return file.read(limit)
+        except OSError:
+            return None
+
+    def rendered(self, session: SessionId) -> list[str]:
+        """The paths of the scripts that were kept, from the session's folder on."""
+        folder = self.of(session)
+        return sorted(f"{path.relative_to(folder)}" for path in (folder / "rendered").rglob("*") if path.is_file())
+
     def publish(self, published: Published) -> None:
         """Write ``service.json`` for a transition. A full disk must not stop the session: the next one writes it."""
         session = published.session

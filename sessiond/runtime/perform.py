@@ -11,6 +11,7 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Answered, Bug, NotSent, RemoteError, SpecError, printable
 from sessiond.core.events import Event, StageFailed
 from sessiond.core.lane import Ordered
+from sessiond.core.report import Evidence
 from sessiond.core.session import Session
 from sessiond.core.spec import Mode
 from sessiond.remote.retry import quick
@@ -95,6 +96,15 @@ class Performer:
         command = dialect.rehearse(session)
         return dialect.read_rehearse(session, await self._ask(command)) if command is not None else ""
 
+    async def evidence(self, session: Session) -> Evidence:
+        """All that may tell why the session's job ended, or what it does. Raises RemoteError."""
+        dialect = self.dialect(session)
+        return dialect.read_evidence(session, await self._ask(dialect.evidence(session)))
+
+    async def log_end(self, session: Session) -> bytes:
+        """The end of the session's log as it is there now. Raises RemoteError."""
+        return await self._transport.read(f"{session.spec.jobdir}/logs.out", -LOG_TAIL_BYTES, LOG_TAIL_BYTES)
+
     async def forget(self, session: Session) -> None:
         """Remove the session's folder on the execution host. Raises Answered where something of it is left."""
         _insist(await self._ask(self.dialect(session).forget(session)), "the session's folder could not be removed")
@@ -127,7 +137,7 @@ class Performer:
 
     async def _keep_log(self, session: Session) -> None:
         try:
-            tail = await self._transport.read(f"{session.spec.jobdir}/logs.out", -LOG_TAIL_BYTES, LOG_TAIL_BYTES)
+            tail = await self.log_end(session)
         except RemoteError:
             return
         if tail:

@@ -150,6 +150,11 @@ class StandingWork:
         work = self._works.get(session)
         return work.tunnel.port if work is not None and work.tunnel is not None else None
 
+    def trouble(self, session: SessionId) -> Problem | None:
+        """What the last probe of a session's service met; None where that was an answer, or nobody has asked."""
+        work = self._works.get(session)
+        return work.prober.problem if work is not None and work.prober is not None else None
+
     async def closed(self, session: SessionId) -> None:
         """Wait until the session's port is free again."""
         work = self._works.get(session)

@@ -205,7 +205,7 @@ async def house(root: Path) -> AsyncIterator[House]:
         )
         made = House(root, desk, network, settings)
         app = make_api(
-            SessionRoutes(desk, cast("Any", None), store, folders, cast("Any", None)),
+            SessionRoutes(desk, cast("Any", None), store, folders, cast("Any", None), cast("Any", None)),
             EventRoutes(desk, store, bus),
             StatusRoutes(
                 desk, state_dir=root, socket_path=made.socket, config_file=root / "config", reload=cast("Any", None)

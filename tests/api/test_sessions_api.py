@@ -157,3 +157,32 @@ async def test_the_story_of_a_failure_shows_its_log_without_the_secret(api: Api,
     story = (await api.ask("GET", f"/v1/sessions/{session['id']}/story"))[1]
     assert "the end" in story["log"]
     assert [] == [line for line in story["log"] if re.search(r"my token is [\w-]{32}", line)]
+
+
+async def test_the_story_names_evidence_and_the_next_step(api: Api) -> None:
+    """What the exit record says, and which command to go on with."""
+    session = await api.start("chatty", name="talks")
+    await api.reaches(session, "ended")
+    known = "its script's exit record: status 3"
+    with anyio.fail_after(20):
+        # It is collected beside the end, and no event tells that it is over.
+        while known not in (story := (await api.ask("GET", "/v1/sessions/talks/story"))[1])["evidence"]:  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+    assert story["next"].startswith("sessionctl logs talks")
+    assert story["next"].endswith("sessionctl start chatty --again")
+    assert {"session", "lines", "next", "evidence", "log"} == set(story)
+
+
+async def test_a_bundle(api: Api) -> None:
+    """The story and files, each a text; nothing is found in them that opens anything."""
+    session = await api.start("chatty", name="bundled")
+    token = session["url"].partition("sessiond=")[2].partition("&")[0]
+    assert 32 < len(token)
+    ended = await api.reaches(session, "ended")
+    status, bundle = await api.ask("GET", "/v1/sessions/bundled/bundle")
+    assert (200, {"story", "files"}) == (status, set(bundle))
+    assert ended["id"] == json.loads(bundle["files"]["session.json"])["id"]
+    assert "my token is ***" in bundle["files"]["log.txt"]
+    assert "not known" in bundle["files"]["versions.txt"].partition("scheduler's version: ")[2]
+    assert token not in json.dumps(bundle)
+    assert (404, "not-found") == (await api.error("GET", "/v1/sessions/nobody/bundle"))[:2]

@@ -247,6 +247,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"text": f"it runs {body['by']} longer{ESCAPES}", "session": one})
         elif parts[2:] == ["story"]:
             self.answer(story(one))
+        elif parts[2:] == ["bundle"]:
+            self.answer({"story": story(one), "files": {"log.txt": "the log\n", "rendered/run.sh": "true\n"}})
         elif parts[2:] == ["log"]:
             self.log_of(one, query)
         else:

@@ -273,6 +273,7 @@ def story(one: dict[str, Any]) -> dict[str, Any]:
             {"at": ago(hours=3, minutes=12), "text": f"The service was started. {ESCAPES}", "state": "start"},
         ],
         "next": "" if ended else "It goes on until you stop it.",
+        "evidence": [f"its script's exit record: status 1 {ESCAPES}"] if ended else [],
         "log": ["Traceback (most recent call last):", f"OSError: address in use {ESCAPES}"] if ended else [],
     }
 

@@ -98,6 +98,11 @@ def test_a_session_waits_for_a_person_and_goes_on(site: Site) -> None:
     assert "render" == waiting["state"]
     assert "sessionctl login frontier" in here.client.session(session["id"])["next"]
     assert (0, 0) == (site.link()["attempts"], site.calls())
+    why = here.ctl("why", session["id"]).out
+    assert "the connection to its cluster: needs a login: a password or a second factor is asked there" in why
+    assert "Next: waiting for you: sessionctl login frontier" in why
+    assert 0 == here.ctl("why", session["id"], "--bundle", str(here.root / "waits.tar.gz")).status
+    assert (0, 0) == (site.link()["attempts"], site.calls())
     done = site.login(PASSWORD, PASSWORD)
     assert (0, "frontier: connected\n") == (done.status, done.out), done.err + here.log.read_text()
     running = here.until(session["id"], "running")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from itertools import pairwise
 
 from sessiond.api.wire import Event
@@ -28,6 +29,9 @@ def test_watchers_hear_of_links(workspace: Workspace) -> None:
     assert {("", "", "far")} == {(e["session"], e["name"], e["cluster"]) for e in links}
     assert "refuses connections" in links[1]["text"]
     assert all(earlier["seq"] <= later["seq"] for earlier, later in pairwise(seen))
+    why = workspace.ctl("why", "there").out
+    assert re.search(r"the connection to its cluster: unreachable for \d+ s: .*refuses connections", why)
+    assert "Next: reconnecting by itself" in why
     session = workspace.client.session("there")
     assert ("render", "ended") == (session["state"], workspace.client.stop("there")["state"])
     assert "far is unreachable" in session["phrase"]

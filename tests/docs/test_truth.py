@@ -60,6 +60,7 @@ def test_every_event_is_listed() -> None:
         wire.Event,
         wire.StoryLine,
         wire.Story,
+        wire.Bundle,
         wire.Param,
         wire.Service,
         wire.Workflow,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import time
 from collections.abc import Iterator
 
@@ -70,6 +71,7 @@ def test_a_refusal_is_told_in_the_scheduler_s_words(it: Bench, me: Person) -> No
     assert "the scheduler says: " in session["problem"]["message"]
     assert "" != session["problem"]["hint"]
     assert 1 == submissions(it.cluster, session)
+    until(lambda: f"{it.submitter}: " in me.ctl("why", "r").out, "its own words are collected", 30)
 
 
 def test_a_job_that_waits_or_is_held_says_why(it: Bench, me: Person) -> None:
@@ -268,6 +270,14 @@ def test_the_walltime_ends_a_session_in_order(it: Bench) -> None:
         assert "ended at its time limit" == session["phrase"]
         assert began + 10 <= int(killed.read_text()) <= int(told.read_text()) <= began + 60
         assert "walltime" in me.ctl("why", "w").out
+        until(lambda: "its script's exit record: " in me.ctl("why", "w").out, "its end is collected", 60)
+        assert 0 == me.ctl("why", "w", "--bundle", str(me.root / "w.tar.gz")).status
+        with tarfile.open(me.root / "w.tar.gz") as tar:
+            files = {name.partition("/")[2]: tar.extractfile(name) for name in tar.getnames()}
+            words, scripts = files["scheduler.txt"], files["rendered/job.sh"]
+            assert words is not None
+            assert scripts is not None
+            assert session["id"] in words.read().decode()
 
 
 def test_a_scheduler_that_forgets_leaves_no_session_behind(it: Bench) -> None:
