@@ -52,6 +52,7 @@ from sessiond.runtime.bus import Bus
 from sessiond.runtime.clock import SystemClock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
+from sessiond.runtime.idle import Idleness, IdlePolicy
 from sessiond.runtime.lanes import Lanes
 from sessiond.runtime.letters import Tick
 from sessiond.runtime.postmortem import PostMortems
@@ -177,7 +178,16 @@ class Daemon:
         self._lib = _read_lib()
         self._folders = Folders(places.state_dir / "sessions")
         self._bus = Bus()
-        self._engine = Engine(self._clock, store, self._bus, watching=lambda session: self._clusters.watching(session))
+        self._idleness = Idleness(
+            lambda session: self._standing.use(session), lambda session: self._clusters.watching(session)
+        )
+        self._engine = Engine(
+            self._clock,
+            store,
+            self._bus,
+            watching=lambda session: self._clusters.watching(session),
+            idleness=self._idleness,
+        )
         self._assembly = Assembly(
             group,
             self._clock,
@@ -203,7 +213,7 @@ class Daemon:
         )
         self._lanes = Lanes(group, self._clock, store, self._clusters.perform, self._engine.session, self._engine.tell)
         self._engine.attach(self._lanes, self._standing)
-        self._timers = Timers(self._clock, self._engine.live, self._engine.deadlines, self._engine.tell)
+        self._timers = Timers(self._clock, self._engine.live, self._engine.deadlines, self._engine.tell, self._idleness)
         self._assembly.attach(self._standing, self._timers)
         self._bus.listen(logs.transition)
         self._bus.listen(self._folders.publish)
@@ -221,6 +231,7 @@ class Daemon:
         async with self._gateway() as desk:
             self._start_tasks(watchdog_s)
             self._assembly.apply(self._config)
+            self._follow_config()
             self._engine.restore(loaded.sessions, _open_actions(loaded))
             self._postmortems.restore(loaded.sessions)
             self._assembly.licences.follow()
@@ -308,6 +319,7 @@ class Daemon:
             self._assembly.apply(config)
             # What needs a restart stays as it is until then.
             self._config = config
+            self._follow_config()
             desk.warnings = (
                 *config.warnings,
                 *(f"{what} takes effect when sessiond is restarted" for what in changes.restart),
@@ -316,6 +328,12 @@ class Daemon:
             self._notifier.ready(self._status())
         log.info("the configuration was read again", changed=list(changes.changed), restart=list(changes.restart))
         return {"changed": list(changes.changed), "restart": list(changes.restart)}
+
+    def _follow_config(self) -> None:
+        """What else of the configuration holds at once."""
+        idle = self._config.idle
+        self._idleness.policy = IdlePolicy(after_s=idle.after_s, warn_s=idle.warn_s)
+        self._timers.poke()
 
     def _read_catalogue(self) -> Catalogue:
         return Catalogue.read(folders(self._config.daemon.services_dirs))

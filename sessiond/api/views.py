@@ -65,6 +65,7 @@ def session_view(
         "queue_reason": job.reason or None if job is not None else None,
         "expected_start": maybe_rfc3339(job.expected_start if job is not None else None),
         "ends_by": maybe_rfc3339(job.ends_by if job is not None else None),
+        "idle_ends_by": maybe_rfc3339(session.idle_ends_by),
         "attempt": session.attempt,
         "problem": problem_view(session.problem),
         "link": link,

@@ -76,6 +76,7 @@ class Session(TypedDict):
 
     ``phrase`` is the state in words, ``next`` what happens or what to do next (may be empty). ``url`` opens the session
     in a browser. The service listens on ``service_port`` of its host, or on the Unix socket ``service_path`` there.
+    At ``idle_ends_by`` it is ended unless somebody uses it.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Session(TypedDict):
     queue_reason: str | None
     expected_start: str | None
     ends_by: str | None
+    idle_ends_by: str | None
     attempt: int
     problem: Problem | None
     link: Link

@@ -56,6 +56,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("job", " ".join(filter(None, (session["job_id"], session["job_phase"], session["queue_reason"])))),
         ("expected", _future(session["expected_start"])),
         ("ends by", _future(session["ends_by"])),
+        ("unused", f"ends at {_future(session['idle_ends_by'])} unless used" if session["idle_ends_by"] else ""),
         ("attempt", str(session["attempt"])),
         ("link", link["state"] + (f" since {clock(link['since'])}" if link["since"] else "")),
         ("observed", f"{span(age)} ago" if age is not None else ""),

@@ -44,6 +44,21 @@ class DeadlineExpired(Event):
     """The state's deadline, in observed time, has passed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleWarned(Event):
+    """Nobody has used the session for ``unused_s`` seconds; it ends in ``ends_in_s`` unless somebody does."""
+
+    unused_s: float = 0.0
+    ends_in_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleOver(Event):
+    """It does not end for that after all: it was ``used``, or nobody could have used it for a while."""
+
+    used: bool = True
+
+
 # Answers to Stage.
 
 

@@ -15,6 +15,8 @@ from sessiond.core.events import (
     DeadlineExpired,
     EndpointPublished,
     Event,
+    IdleOver,
+    IdleWarned,
     JobEnded,
     JobFound,
     JobPending,
@@ -134,6 +136,8 @@ def _applied(session: Session, event: Event, rule: Rule, now: float) -> Session:
     """The session with the event's facts and the rule's state, before its version grows."""
     moved = rule.to is not session.state
     after = replace(session, state=rule.to, since=now if moved else session.since)
+    if moved:
+        after = replace(after, idle_ends_by=None)  # only what runs can be idle
     after = _with_facts(after, session, event, now)
     if rule.because is not None:
         after = replace(after, ending=event.because if isinstance(event, StopRequested) else rule.because)
@@ -183,6 +187,10 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
             return replace(after, endpoint=endpoint)
         case TunnelUp():
             return replace(after, ready_at=before.ready_at or now)
+        case IdleWarned(ends_in_s=ends_in_s):
+            return replace(after, idle_ends_by=now + ends_in_s)
+        case IdleOver():
+            return replace(after, idle_ends_by=None)
         case StopRequested(force=force):
             # Asking twice is not asking for harm: only who says so goes without the kill script.
             return replace(after, force=force or before.force)

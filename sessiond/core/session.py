@@ -103,7 +103,7 @@ class Session:
 
     ``open_port`` is where it is reached in the workspace, for its whole life. ``ending`` is why we are ending it,
     where that was our decision; ``outcome`` is set once, with ENDED. ``retry_at``, ``ready_at`` (the service first
-    answered) and ``ended_at`` are UTC seconds.
+    answered), ``idle_ends_by`` (it is ended then unless somebody uses it) and ``ended_at`` are UTC seconds.
     ``version`` grows by one with every transition.
     """
 
@@ -126,6 +126,7 @@ class Session:
     retry_at: float | None = None
     problem: Problem | None = None
     ready_at: float | None = None
+    idle_ends_by: float | None = None
     ended_at: float | None = None
 
     @property

@@ -77,7 +77,7 @@ def describe(
         )
     if unseen is not None and unseen.seen_at is not None and session.job is not None:
         return Status(
-            phrase=f"{phrase}; its job was last seen {_about(now - unseen.seen_at)} ago",
+            phrase=f"{phrase}; its job was last seen {about(now - unseen.seen_at)} ago",
             next=f"{unseen.why.message}; its job goes on meanwhile, and {_RETRIES}",
             severity=Severity.ATTENTION,
         )
@@ -154,6 +154,9 @@ def _live(session: Session, now: float) -> tuple[str, str, Severity]:
         case State.RUNNING:
             if session.job is not None and session.job.phase is Phase.SUSPENDED:
                 return "suspended by the scheduler", "it goes on when the scheduler resumes it", Severity.ATTENTION
+            if session.idle_ends_by is not None:
+                left = about(max(0.0, session.idle_ends_by - now))
+                return f"running, but unused: it ends in {left}", f"sessionctl open {name} keeps it", Severity.ATTENTION
             return "running", f"sessionctl open {name}", Severity.OK
         case State.VERIFY:
             return "the scheduler no longer lists the job; asking its history", _RETRIES, Severity.ATTENTION
@@ -176,7 +179,7 @@ def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
         return f"waiting for a node{reason}", f"sessionctl stop {session.name}, and ask for less", Severity.ATTENTION
     following = "it starts when the scheduler finds room"
     if job is not None and job.expected_start is not None and job.expected_start > now:
-        following = f"the scheduler expects to start it in {_about(job.expected_start - now)}"
+        following = f"the scheduler expects to start it in {about(job.expected_start - now)}"
     if job is not None and job.phase is Phase.CONFIGURING:
         return "its node is being prepared", "it starts when the node is ready", Severity.BUSY
     if job is not None and job.reason.startswith("waiting"):
@@ -219,8 +222,8 @@ def _out_of_sight(session: Session, phrase: str, link: Link, now: float) -> Stat
                 severity=Severity.BUSY,
             )
         case LinkState.BLOCKED:
-            about = describe_link(link, now)
-            return Status(phrase=f"{phrase}, but {name}: {about.phrase}", next=about.next, severity=Severity.ERROR)
+            said = describe_link(link, now)
+            return Status(phrase=f"{phrase}, but {name}: {said.phrase}", next=said.next, severity=Severity.ERROR)
         case _:
             if link.down_since is None:
                 return Status(phrase=f"{phrase}; connecting to {name}", next="", severity=Severity.BUSY)
@@ -266,14 +269,14 @@ def describe_link(link: Link, now: float) -> Status:
 
 
 def _for(seconds: float) -> str:
-    return f"for {_about(seconds)}"
+    return f"for {about(seconds)}"
 
 
 def _in(seconds: float) -> str:
-    return f"in {_about(seconds)}" if seconds >= 1 else "at once"
+    return f"in {about(seconds)}" if seconds >= 1 else "at once"
 
 
-def _about(seconds: float) -> str:
+def about(seconds: float) -> str:
     """A length of time in its largest unit."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size or (unit != "days" and seconds >= size):

@@ -11,6 +11,8 @@ from sessiond.core.events import (
     FindDelayed,
     HistoryDelayed,
     HistoryUnknown,
+    IdleOver,
+    IdleWarned,
     JobAbsent,
     JobEnded,
     JobFound,
@@ -27,6 +29,7 @@ from sessiond.core.events import (
 )
 from sessiond.core.ids import JobId
 from sessiond.core.session import Outcome, Phase, Problem, State
+from sessiond.core.status import about
 
 
 def job_name(job: JobId) -> str:
@@ -81,6 +84,12 @@ def tell(event: Event, before: State | None, after: State) -> str:
             return "sessiond was restarted and found the session alive; reconnecting to its service"
         case StopRequested():
             return _stop(event, before, after)
+        case IdleWarned(unused_s=unused_s, ends_in_s=left_s):
+            return f"nobody has used it for {about(unused_s)}; it ends in {about(left_s)} unless somebody does"
+        case IdleOver(used=True):
+            return "it was used again, and is not ended for being idle"
+        case IdleOver():
+            return "whether it was used could not be seen for a while, so it is not ended for being idle"
         case CancelSent(forced=True):
             return "the job had not gone when it was told to: its scheduler was told to drop it by force"
         case CancelSent():

@@ -39,6 +39,7 @@ from sessiond.core.table import TABLE
 from sessiond.runtime import guard
 from sessiond.runtime.bus import Bus, Published
 from sessiond.runtime.clock import Clock
+from sessiond.runtime.idle import Idleness
 from sessiond.runtime.letters import Answer, Ask, Create, Letter, Observed, Remove, Reply, Standing, Tick
 from sessiond.runtime.timers import Deadlines
 
@@ -95,7 +96,8 @@ class _Telling:
 
 class Engine:
     """Holds the live truth about all sessions. ``watching`` says whether a session's cluster can be observed now: only
-    then do its deadlines come nearer. ``strict`` raises on impossible events, for tests."""
+    then do its deadlines come nearer. ``idleness`` says who ends because nobody uses it. ``strict`` raises on
+    impossible events, for tests."""
 
     def __init__(
         self,
@@ -104,6 +106,7 @@ class Engine:
         bus: Bus,
         *,
         watching: Callable[[Session], bool] = lambda _session: True,
+        idleness: Idleness | None = None,
         strict: bool = False,
     ) -> None:
         self._clock = clock
@@ -118,6 +121,7 @@ class Engine:
         self._lanes: LaneWork
         self._standing: StandingWork
         self.deadlines = Deadlines(watching)
+        self.idleness = idleness or Idleness(lambda _session: None)
         self.faults = 0
         self.handled = 0
         """Letters taken up so far, a try at one that waits for the disk included: it grows while the engine lives."""
@@ -274,7 +278,8 @@ class Engine:
             if s.retry_at is not None and (s.retry_at <= now or (s.spec.cluster in hurried and _waits_for_a_link(s)))
         ]
         expired = self.deadlines.advance(self.live(), observed_s)
-        return [_Telling(s, RetryDue()) for s in retries] + [_Telling(s, DeadlineExpired()) for s in expired]
+        due = [_Telling(s, RetryDue()) for s in retries] + [_Telling(s, DeadlineExpired()) for s in expired]
+        return due + [_Telling(s, event) for s, event in self.idleness.advance(self.live(), observed_s, now)]
 
     async def _tell_durably(self, telling: _Telling) -> None:
         """Tell a session what happened; as long as it cannot be written down, people are refused and the rest waits."""

@@ -25,6 +25,7 @@ from sessiond.core.table import WANTS, Want
 from sessiond.render.ports import may_take_open_port
 from sessiond.runtime import guard
 from sessiond.runtime.clock import Clock
+from sessiond.runtime.idle import Use
 from sessiond.runtime.letters import Letter, Standing
 from sessiond.runtime.listener import Listener, bind
 from sessiond.runtime.probe import Answer, Down, probe
@@ -154,6 +155,15 @@ class StandingWork:
         """What the last probe of a session's service met; None where that was an answer, or nobody has asked."""
         work = self._works.get(session)
         return work.prober.problem if work is not None and work.prober is not None else None
+
+    def use(self, session: SessionId) -> Use | None:
+        """What goes through the session's door; None where there is none, or where its service itself has the
+        session's own port, so that people may reach it past the door."""
+        work = self._works.get(session)
+        tunnel = work.tunnel if work is not None else None
+        if tunnel is None or tunnel.port != self._current(session).open_port:
+            return None
+        return Use(carried=tunnel.bytes_in + tunnel.bytes_out, connections=tunnel.connections)
 
     async def closed(self, session: SessionId) -> None:
         """Wait until the session's port is free again."""

@@ -17,6 +17,7 @@ from sessiond.core.ids import SessionId
 from sessiond.core.machine import deadline_s
 from sessiond.core.session import Session, State
 from sessiond.runtime.clock import Clock
+from sessiond.runtime.idle import Idleness
 from sessiond.runtime.letters import Letter, Tick
 
 LOOK_EVERY_S = 30.0
@@ -90,10 +91,12 @@ class Timers:
         sessions: Callable[[], Iterable[Session]],
         deadlines: Deadlines,
         tell: Callable[[Letter], Awaitable[None]],
+        idleness: Idleness | None = None,
     ) -> None:
         self._clock = clock
         self._sessions = sessions
         self._deadlines = deadlines
+        self._idleness = idleness
         self._tell = tell
         self._changed = anyio.Event()
 
@@ -115,4 +118,5 @@ class Timers:
     def _pause_s(self) -> float:
         sessions = [s for s in self._sessions() if s.live]
         retries = [s.retry_at - self._clock.now() for s in sessions if s.retry_at is not None]
-        return max(SHORTEST_PAUSE_S, min([LOOK_EVERY_S, self._deadlines.next_s(sessions), *retries]))
+        idle_s = self._idleness.next_s(sessions) if self._idleness is not None else LOOK_EVERY_S
+        return max(SHORTEST_PAUSE_S, min([LOOK_EVERY_S, self._deadlines.next_s(sessions), idle_s, *retries]))

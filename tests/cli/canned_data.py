@@ -58,6 +58,7 @@ def session(name: str, number: int, **known: Any) -> dict[str, Any]:
         "queue_reason": None,
         "expected_start": None,
         "ends_by": None,
+        "idle_ends_by": None,
         "attempt": 1,
         "problem": None,
         "link": {"state": "up", "since": None},

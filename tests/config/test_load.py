@@ -166,7 +166,6 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
     assert (
         "config.toml:2 daemon.services_dirs[0]: there is no folder /nowhere/at/all at the moment",
         "config.toml:4 notify.command: this version runs no command for news yet",
-        "config.toml:6 idle.after: this version does not end idle sessions yet",
     ) == config.warnings
 
 

@@ -22,6 +22,8 @@ from sessiond.core.events import (
     FindDelayed,
     HistoryDelayed,
     HistoryUnknown,
+    IdleOver,
+    IdleWarned,
     JobAbsent,
     JobEnded,
     JobFound,
@@ -305,6 +307,11 @@ class Explorer:
             yield "retry due", self._tell(due, RetryDue())
         if DeadlineExpired in TABLE[session.state]:
             yield "deadline", self._tell(world, DeadlineExpired())
+        if IdleWarned in TABLE[session.state] and session.idle_ends_by is None:
+            yield "nobody uses it", self._tell(world, IdleWarned(unused_s=60.0, ends_in_s=60.0))
+        if session.idle_ends_by is not None:
+            yield "it is used after all", self._tell(world, IdleOver())
+            yield "it was idle for too long", self._tell(world, StopRequested(because=Outcome.IDLE))
         if not world.stopped and session.state is not State.ENDED:
             yield "a person stops it", self._tell(replace(world, stopped=True), StopRequested())
 

@@ -12,6 +12,8 @@ from sessiond.core.events import (
     DeadlineExpired,
     EndpointPublished,
     HistoryUnknown,
+    IdleOver,
+    IdleWarned,
     JobAbsent,
     JobEnded,
     JobFound,
@@ -150,6 +152,15 @@ def test_stop_twice_is_no_harm_and_now_means_now() -> None:
 def test_stop_now_forces_at_once() -> None:
     """--now."""
     assert ["CancelJob(force=True)"] == running().hears(StopRequested(force=True)).orders
+
+
+def test_only_what_runs_is_idle() -> None:
+    """When it is to end is known from the warning on; whatever leads out of RUNNING takes that back."""
+    story = running().hears(IdleWarned(unused_s=100.0, ends_in_s=60.0))
+    assert story.now + 60 == story.session.idle_ends_by
+    assert None is Story(story.session).hears(IdleOver()).session.idle_ends_by
+    for event in (TunnelDown(problem=WRONG), Restored(), StopRequested(because=Outcome.IDLE), JobPending()):
+        assert None is Story(story.session).hears(event).session.idle_ends_by
 
 
 def test_stop_for_idleness_ends_as_idle() -> None:

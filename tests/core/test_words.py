@@ -13,6 +13,8 @@ from sessiond.core.events import (
     DeadlineExpired,
     EndpointPublished,
     Event,
+    IdleOver,
+    IdleWarned,
     JobEnded,
     JobPending,
     JobRunning,
@@ -221,6 +223,19 @@ def test_creation_is_a_sentence() -> None:
             "you asked to stop it; making sure first that no job was or will be submitted",
         ),
         (StopRequested(because=Outcome.IDLE), State.RENDER, State.ENDED, "it was idle for too long"),
+        (
+            IdleWarned(unused_s=13500.0, ends_in_s=900.0),
+            State.RUNNING,
+            State.RUNNING,
+            "nobody has used it for 3 h; it ends in 15 min unless somebody does",
+        ),
+        (IdleOver(), State.RUNNING, State.RUNNING, "it was used again, and is not ended for being idle"),
+        (
+            IdleOver(used=False),
+            State.RUNNING,
+            State.RUNNING,
+            "whether it was used could not be seen for a while, so it is not ended for being idle",
+        ),
         (CancelSent(), State.KILL, State.KILL, "the job was told to end"),
         (
             CancelSent(forced=True),
