@@ -52,7 +52,7 @@ from sessiond.runtime.bus import Bus
 from sessiond.runtime.clock import SystemClock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
-from sessiond.runtime.idle import Idleness, IdlePolicy
+from sessiond.runtime.idle import IdlePolicy
 from sessiond.runtime.lanes import Lanes
 from sessiond.runtime.letters import Tick
 from sessiond.runtime.postmortem import PostMortems
@@ -178,16 +178,7 @@ class Daemon:
         self._lib = _read_lib()
         self._folders = Folders(places.state_dir / "sessions")
         self._bus = Bus()
-        self._idleness = Idleness(
-            lambda session: self._standing.use(session), lambda session: self._clusters.watching(session)
-        )
-        self._engine = Engine(
-            self._clock,
-            store,
-            self._bus,
-            watching=lambda session: self._clusters.watching(session),
-            idleness=self._idleness,
-        )
+        self._engine = Engine(self._clock, store, self._bus, watching=lambda session: self._clusters.watching(session))
         self._assembly = Assembly(
             group,
             self._clock,
@@ -213,7 +204,9 @@ class Daemon:
         )
         self._lanes = Lanes(group, self._clock, store, self._clusters.perform, self._engine.session, self._engine.tell)
         self._engine.attach(self._lanes, self._standing)
-        self._timers = Timers(self._clock, self._engine.live, self._engine.deadlines, self._engine.tell, self._idleness)
+        self._timers = Timers(
+            self._clock, self._engine.live, self._engine.deadlines, self._engine.tell, self._engine.idleness
+        )
         self._assembly.attach(self._standing, self._timers)
         self._bus.listen(logs.transition)
         self._bus.listen(self._folders.publish)
@@ -332,7 +325,7 @@ class Daemon:
     def _follow_config(self) -> None:
         """What else of the configuration holds at once."""
         idle = self._config.idle
-        self._idleness.policy = IdlePolicy(after_s=idle.after_s, warn_s=idle.warn_s)
+        self._engine.idleness.policy = IdlePolicy(after_s=idle.after_s, warn_s=idle.warn_s)
         self._timers.poke()
 
     def _read_catalogue(self) -> Catalogue:

@@ -39,7 +39,7 @@ from sessiond.core.table import TABLE
 from sessiond.runtime import guard
 from sessiond.runtime.bus import Bus, Published
 from sessiond.runtime.clock import Clock
-from sessiond.runtime.idle import Idleness
+from sessiond.runtime.idle import Idleness, Use
 from sessiond.runtime.letters import Answer, Ask, Create, Letter, Observed, Remove, Reply, Standing, Tick
 from sessiond.runtime.timers import Deadlines
 
@@ -84,6 +84,9 @@ class StandingWork(Protocol):
     def forget(self, session: SessionId) -> None:
         """The session was removed."""
 
+    def use(self, session: SessionId) -> Use | None:
+        """What goes through the session's door, where it is the only one."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Telling:
@@ -96,8 +99,7 @@ class _Telling:
 
 class Engine:
     """Holds the live truth about all sessions. ``watching`` says whether a session's cluster can be observed now: only
-    then do its deadlines come nearer. ``idleness`` says who ends because nobody uses it. ``strict`` raises on
-    impossible events, for tests."""
+    then do its deadlines come nearer, and its idleness. ``strict`` raises on impossible events, for tests."""
 
     def __init__(
         self,
@@ -106,7 +108,6 @@ class Engine:
         bus: Bus,
         *,
         watching: Callable[[Session], bool] = lambda _session: True,
-        idleness: Idleness | None = None,
         strict: bool = False,
     ) -> None:
         self._clock = clock
@@ -121,7 +122,7 @@ class Engine:
         self._lanes: LaneWork
         self._standing: StandingWork
         self.deadlines = Deadlines(watching)
-        self.idleness = idleness or Idleness(lambda _session: None)
+        self.idleness = Idleness(lambda session: self._standing.use(session), watching)
         self.faults = 0
         self.handled = 0
         """Letters taken up so far, a try at one that waits for the disk included: it grows while the engine lives."""

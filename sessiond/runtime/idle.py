@@ -20,6 +20,7 @@ from sessiond.core.session import Outcome, Phase, Session, State
 
 LONGEST_GAP_S = 60.0
 """Somebody looks at least every half minute; a longer gap means that the machine slept, or that its clock was set."""
+SOON_S = 5.0
 
 _PAUSES = frozenset({State.TUNNEL, State.VERIFY})
 """States that a session which runs goes through when something is in doubt."""
@@ -92,14 +93,16 @@ class Idleness:
         return told
 
     def next_s(self, sessions: Iterable[Session]) -> float:
-        """Seconds of observed time until the next session is due to be warned or ended; infinite where none is."""
+        """Seconds until it is time to look again; infinite where nobody can be idle. Whoever comes after a warning
+        wants to see it taken back."""
         left = [float("inf")]
         for session in sessions:
-            stint = self._stints.get(session.id)
-            if stint is not None and self.policy.after_s and session.state is State.RUNNING:
-                warned = session.idle_ends_by is not None
-                left.append(self.policy.warn_s - stint.warned_s if warned else self._quiet_s - stint.spent_s)
-        return max(0.0, min(left))
+            if not self.policy.after_s or session.state is not State.RUNNING:
+                continue
+            stint = self._stints.get(session.id) or _Stint(0)
+            warned = session.idle_ends_by is not None
+            left.append(min(SOON_S, self.policy.warn_s - stint.warned_s) if warned else self._quiet_s - stint.spent_s)
+        return max(1.0, min(left))
 
     @property
     def _quiet_s(self) -> float:

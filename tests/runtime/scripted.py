@@ -46,7 +46,6 @@ from sessiond.runtime.bus import Bus, Published
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
-from sessiond.runtime.idle import Idleness
 from sessiond.runtime.lanes import Lanes
 from sessiond.runtime.link import LinkKeeper
 from sessiond.runtime.linked import Linked
@@ -313,13 +312,11 @@ class World:
         self.bus = Bus()
         self.heard: list[Published] = []
         self.logs: list[EventDict] = []
-        self.idleness = Idleness(lambda session: self.standing.use(session), lambda session: parts.watching(session))
         self.engine = Engine(
             clock,
             history,
             self.bus,
             watching=lambda session: parts.watching(session),
-            idleness=self.idleness,
             strict=strict,
         )
         self.keeper = (
@@ -344,7 +341,7 @@ class World:
         )
         self.lanes = Lanes(group, clock, history, parts.perform, self.engine.session, self.engine.tell)
         self.engine.attach(self.lanes, self.standing)
-        self.timers = Timers(clock, self.engine.live, self.engine.deadlines, self.engine.tell, self.idleness)
+        self.timers = Timers(clock, self.engine.live, self.engine.deadlines, self.engine.tell, self.engine.idleness)
         if self.keeper is not None:
             self.keeper.listen(lambda _link: self.timers.poke())
             self.keeper.listen(lambda _link: self.standing.revisit(LOCAL))

@@ -170,14 +170,16 @@ def test_it_says_when_it_is_due() -> None:
     one.look(50.0)
     assert 30.0 == one.idleness.next_s([one.session])
     one.look(30.0)
-    assert 20.0 == one.idleness.next_s([one.session])
+    assert 5.0 == one.idleness.next_s([one.session])
+    one.look(18.0)
+    assert 2.0 == one.idleness.next_s([one.session])
     assert float("inf") == one.idleness.next_s([a_session(State.START)])
 
 
 async def test_a_session_ends_in_order(virtual: VirtualClock, tmp_path: Path) -> None:
     """Warned a quarter of an hour before, told to go with its kill script, and over: idle."""
     async with world(virtual, tmp_path) as here:
-        here.idleness.policy = IdlePolicy(after_s=4 * 3600.0, warn_s=900.0)
+        here.engine.idleness.policy = IdlePolicy(after_s=4 * 3600.0, warn_s=900.0)
         session = await here.begin()
         await here.reaches(State.RUNNING, [session])
         begun = virtual.now()
@@ -197,7 +199,7 @@ async def test_a_session_ends_in_order(virtual: VirtualClock, tmp_path: Path) ->
 async def test_whoever_comes_keeps_it(virtual: VirtualClock, tmp_path: Path) -> None:
     """Bytes through its door; the story says so."""
     async with world(virtual, tmp_path) as here:
-        here.idleness.policy = IdlePolicy(after_s=3600.0, warn_s=600.0)
+        here.engine.idleness.policy = IdlePolicy(after_s=3600.0, warn_s=600.0)
         session = await here.begin()
         await here.reaches(State.RUNNING, [session])
         await anyio.sleep(3200)
@@ -222,7 +224,7 @@ async def test_a_link_that_is_down_keeps_it(virtual: VirtualClock, tmp_path: Pat
     connector = ScriptedConnector()
     async with world(virtual, tmp_path, connector=connector) as here:
         connector.behind = here.cluster
-        here.idleness.policy = IdlePolicy(after_s=3600.0, warn_s=600.0)
+        here.engine.idleness.policy = IdlePolicy(after_s=3600.0, warn_s=600.0)
         session = await here.begin()
         await here.reaches(State.RUNNING, [session])
         assert here.keeper is not None
@@ -235,6 +237,6 @@ async def test_a_restarted_daemon_counts_anew(virtual: VirtualClock, tmp_path: P
     """And takes back what was announced, because nobody could come while it was down."""
     running = a_session(State.RUNNING, idle_ends_by=virtual.now() + 60)
     async with world(virtual, tmp_path) as here:
-        here.idleness.policy = IdlePolicy(after_s=3600.0, warn_s=600.0)
+        here.engine.idleness.policy = IdlePolicy(after_s=3600.0, warn_s=600.0)
         here.engine.restore([running], {})
         assert (State.TUNNEL, None) == (here.of(running.id).state, here.of(running.id).idle_ends_by)
