@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 
 from sessiond import __version__, logs, paths
 from sessiond.api import wire
-from sessiond.api.app import make_api
+from sessiond.api.app import make_api, served
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.doors import SessionDoors
 from sessiond.api.events import EventRoutes
@@ -52,6 +52,7 @@ from sessiond.runtime.bus import Bus
 from sessiond.runtime.clock import SystemClock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
+from sessiond.runtime.herald import Herald
 from sessiond.runtime.idle import IdlePolicy
 from sessiond.runtime.lanes import Lanes
 from sessiond.runtime.letters import Tick
@@ -66,7 +67,6 @@ from sessiond.systemd import Notifier, listen_sockets, watchdog_interval_s
 log = structlog.get_logger(__name__)
 
 _DRAIN_S = 20.0
-_API_SHUTDOWN_S = 2.0
 _GATEWAY_FACT = "gateway-secret"
 _STATUS_EVERY_S = 30.0
 _ROOT = 0
@@ -208,9 +208,12 @@ class Daemon:
             self._clock, self._engine.live, self._engine.deadlines, self._engine.tell, self._engine.idleness
         )
         self._assembly.attach(self._standing, self._timers)
+        self._herald = Herald(self._clock, store, self._assembly.here, lambda: self._engine.sessions)
         self._bus.listen(logs.transition)
         self._bus.listen(self._folders.publish)
         self._bus.listen(lambda _published: self._timers.poke())
+        self._bus.listen(self._herald.hear)
+        self._bus.listen_to_links(self._herald.hear_link)
         self._bus.listen(lambda _published: self._assembly.licences.follow())
         self._postmortems = PostMortems(
             group, self._clock, self._clusters, self._folders, partial(tunnel_trouble, self._standing, store)
@@ -230,7 +233,7 @@ class Daemon:
             self._assembly.licences.follow()
             # From before the first answer: whoever is told that we are ready may send a signal at once.
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                async with _served(self._api(desk), control):
+                async with served(self._api(desk), control):
                     self._notifier.ready(self._status())
                     log.info(
                         "sessiond is ready", version=__version__, pid=os.getpid(), socket=str(self._places.socket_path)
@@ -245,6 +248,7 @@ class Daemon:
         start = self._group.start_soon
         start(self._engine.run, name="engine")
         start(guard.supervised, self._timers.run, "timers", self._clock, name="timers")
+        start(guard.supervised, self._herald.run, "notifications", self._clock, name="notifications")
         start(self._tell_status, name="status")
         if watchdog_s is not None:
             start(self._feed_watchdog, watchdog_s, name="watchdog")
@@ -265,6 +269,7 @@ class Daemon:
             warnings=self._config.warnings,
             settings=self._assembly.settings,
             licences=self._assembly.licences,
+            herald=self._herald,
         )
         if wanted is None:
             yield desk
@@ -327,6 +332,7 @@ class Daemon:
         idle = self._config.idle
         self._engine.idleness.policy = IdlePolicy(after_s=idle.after_s, warn_s=idle.warn_s)
         self._timers.poke()
+        self._herald.follow(self._config.notify.command)
 
     def _read_catalogue(self) -> Catalogue:
         return Catalogue.read(folders(self._config.daemon.services_dirs))
@@ -369,18 +375,6 @@ class Daemon:
         links = (cluster.link for cluster in self._clusters.by_name.values())
         waiting = [link.name for link in links if link is not None and link.state in _FOR_A_PERSON]
         return "; ".join([counts, *(f"{name} needs you: sessionctl login {name}" for name in waiting)])
-
-
-@contextlib.asynccontextmanager
-async def _served(app: web.Application, control: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_API_SHUTDOWN_S)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, control).start()
-        yield
-    finally:
-        with anyio.CancelScope(shield=True):
-            await runner.cleanup()
 
 
 def _open_actions(loaded: Loaded) -> Mapping[SessionId, list[tuple[Ordered, bool]]]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
+import anyio
 import msgspec
 import structlog
 from aiohttp import web
@@ -38,6 +41,7 @@ _STATUS = {
     "host-key": 401,
     "unreachable": 502,
 }
+_SHUTDOWN_S = 2.0
 _LARGEST_BODY = 4 * 1024 * 1024
 _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
 
@@ -107,3 +111,16 @@ def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes)
     ):
         routes.add_to(app.router)
     return app
+
+
+@asynccontextmanager
+async def served(app: web.Application, control: socket.socket) -> AsyncIterator[None]:
+    """Serve ``app`` on a listening socket for as long as the context lasts."""
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, control).start()
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()

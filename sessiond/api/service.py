@@ -20,6 +20,7 @@ from sessiond.render.url import landing
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.cluster import Clusters
 from sessiond.runtime.engine import Engine
+from sessiond.runtime.herald import Herald
 from sessiond.runtime.licences import Licences
 
 
@@ -42,6 +43,8 @@ class Desk:
     """A cluster's part of the configuration as it is now; None where there is none."""
     licences: Licences | None = None
     """Who keeps licence ports open."""
+    herald: Herald | None = None
+    """Who tells people what happened."""
     to_services: int = 0
     """Bytes that the gateway has carried to services since the daemon began."""
     from_services: int = 0

@@ -14,16 +14,14 @@ from sessiond.core.ids import ClusterName
 from sessiond.core.licence import tell
 from sessiond.core.session import Session
 from sessiond.remote.transport import Transport
+from sessiond.render import mask
 from sessiond.render.bundle import bundle
 from sessiond.render.ports import takes_open_port
-from sessiond.render.quote import escaped, word
 from sessiond.render.url import landing, read_urlend, url_command
 from sessiond.runtime.launch import Place, Request, new_session
 from sessiond.runtime.listener import Listener, reserve
 from sessiond.runtime.standing import StandingWork
 from sessiond.store.store import Store
-
-_MASK = "***"
 
 
 class Starter:
@@ -157,7 +155,4 @@ def _service_port(session: Session) -> str:
 
 def masked(text: str, session: Session) -> str:
     """``text`` without the values of the session's secrets, as they are and as shell words spell them."""
-    for value in filter(None, session.spec.secrets.values()):
-        for spelled in (word(value)[1:-1], escaped(value), value):
-            text = text.replace(spelled, _MASK)
-    return text
+    return mask.masked(text, session.spec.secrets.values())

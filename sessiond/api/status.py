@@ -44,7 +44,8 @@ class StatusRoutes:
     async def status(self, _request: web.Request) -> web.Response:
         """The daemon in one screen."""
         desk = self._desk
-        full = (desk.engine.full,) if desk.engine.full is not None else ()
+        herald = desk.herald.problem if desk.herald is not None else None
+        now = [problem for problem in (herald, desk.engine.full) if problem is not None]
         answer: wire.Status = {
             "version": __version__,
             "pid": os.getpid(),
@@ -55,7 +56,7 @@ class StatusRoutes:
             "state_dir": str(self._state_dir),
             "socket": str(self._socket_path),
             "config": str(self._config_file),
-            "warnings": [*desk.warnings, *full],
+            "warnings": [*desk.warnings, *now],
         }
         return web.json_response(answer)
 

@@ -207,8 +207,6 @@ def _form_value(value: object) -> str:
 def _without_effect(config: Config, document: Document) -> list[str]:
     """A sentence for each thing that was understood and does nothing: no option does nothing in silence."""
     found: list[tuple[tuple[str, ...], str]] = []
-    if config.notify != NotifyConfig():
-        found.append((("notify", "command"), "this version runs no command for news yet"))
     if not config.idle.after_s and config.idle != IdleConfig():
         found.append((("idle", "warn"), "has no effect: idle sessions are not ended"))
     return [f"{document.where(key)}: {text}" for key, text in found]

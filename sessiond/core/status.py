@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sessiond.core.link import Link, LinkState
 from sessiond.core.session import Outcome, Phase, Problem, Session, State
@@ -37,7 +38,7 @@ class Unseen:
     seen_at: float | None = None
 
 
-_OUTCOMES = {
+ENDINGS: Final = {
     Outcome.COMPLETED: "completed",
     Outcome.CANCELLED: "stopped",
     Outcome.FAILED: "failed",
@@ -49,6 +50,7 @@ _OUTCOMES = {
     Outcome.IDLE: "ended: idle",
     Outcome.LOST: "lost",
 }
+"""How a session ended, in a few words."""
 
 _FINE = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outcome.IDLE})
 
@@ -88,7 +90,7 @@ def describe(
 
 def _ended(session: Session) -> Status:
     outcome = session.outcome or Outcome.LOST
-    phrase = _OUTCOMES[outcome]
+    phrase = ENDINGS[outcome]
     if session.problem is not None and outcome not in _FINE:
         phrase = f"{phrase}: {session.problem.message}"
     if outcome in _FINE:

@@ -77,6 +77,14 @@ class Masker:
                 return found
 
 
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """``text`` of ours without ``secrets``, as they are and as shell words spell them; all else stays as it is."""
+    for value in filter(None, secrets):
+        for spelled in (word(value)[1:-1], escaped(value), value):
+            text = text.replace(spelled, MASK)
+    return text
+
+
 def _parts(secret: str) -> Iterator[str]:
     """The value, without the blanks around it, and each of its lines: a log may show them one by one."""
     yield secret

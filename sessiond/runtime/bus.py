@@ -39,7 +39,7 @@ News = Published | LinkChanged
 
 
 class Bus:
-    """Tells each transition to listeners (in order, synchronously) and to watchers (streams); these hear of links, too.
+    """Tells each transition to listeners (in order, synchronously) and to watchers (streams); links to those who ask.
 
     A watcher that falls 256 transitions behind is cut off rather than waited for; it resumes by ``since=seq``.
     """
@@ -54,7 +54,7 @@ class Bus:
         self._listeners.append(listener)
 
     def listen_to_links(self, listener: Callable[[LinkChanged], None]) -> None:
-        """The same for what happens to links."""
+        """Call ``listener`` with every change of a link from now on. It must neither block nor raise."""
         self._link_listeners.append(listener)
 
     @contextmanager
@@ -76,7 +76,7 @@ class Bus:
         self._show(published)
 
     def link_changed(self, change: LinkChanged) -> None:
-        """Tell everybody."""
+        """Tell everybody who hears of links."""
         for listener in self._link_listeners:
             listener(change)
         self._show(change)
