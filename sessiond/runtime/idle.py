@@ -44,11 +44,13 @@ class Use:
 
 @dataclass(slots=True)
 class _Stint:
-    """How long a session has been unused, in all and since that was said; ``carried`` is what `Use` said before."""
+    """How long a session has been unused, in all and since that was said, when it was given ``notice_s``; ``carried``
+    is what `Use` said before."""
 
     carried: int
     spent_s: float = 0.0
     warned_s: float = 0.0
+    notice_s: float = 0.0
 
 
 class Idleness:
@@ -101,7 +103,7 @@ class Idleness:
                 continue
             stint = self._stints.get(session.id) or _Stint(0)
             warned = session.idle_ends_by is not None
-            left.append(min(SOON_S, self.policy.warn_s - stint.warned_s) if warned else self._quiet_s - stint.spent_s)
+            left.append(min(SOON_S, stint.notice_s - stint.warned_s) if warned else self._quiet_s - stint.spent_s)
         return max(1.0, min(left))
 
     @property
@@ -117,11 +119,12 @@ class Idleness:
         stint.spent_s += observed_s
         if session.idle_ends_by is not None:
             stint.warned_s += observed_s
-            return StopRequested(because=Outcome.IDLE) if stint.warned_s >= self.policy.warn_s else None
+            return StopRequested(because=Outcome.IDLE) if stint.warned_s >= stint.notice_s else None
         if stint.spent_s < self._quiet_s:
             return None
         if not self.policy.warn_s:
             return StopRequested(because=Outcome.IDLE)
+        stint.notice_s = self.policy.warn_s
         return IdleWarned(unused_s=stint.spent_s, ends_in_s=self.policy.warn_s)
 
 

@@ -103,3 +103,24 @@ def test_a_command_that_is_not_there(workspace: Workspace) -> None:
     (warning,) = workspace.client.status()["warnings"]
     assert warning.startswith("notify.command: say could not be started: ")
     workspace.stop("lab")
+
+
+def test_a_cluster_that_needs_a_login_is_told_once(workspace: Workspace) -> None:
+    """Whatever waits for it, and after kill -9."""
+    say(workspace)
+    cluster = ("[clusters.frontier]", 'host = "127.0.0.1"', 'login = "interactive"')
+    workspace.config.write_text(workspace.config.read_text() + "\n".join(cluster) + "\n")
+    first = workspace.daemon()
+    for n in range(5):
+        workspace.client.start({"service": "tiny", "cluster": "frontier", "name": f"md{n}"})
+    until(lambda: len(said(workspace)) == 1, "nothing was told")
+    first.kill()
+    workspace.daemon()
+    workspace.start("tiny", name="lab")
+    until(lambda: len(said(workspace)) == 2, "the next session was not told")
+    (title, text), (other, _) = said(workspace)
+    assert ("frontier needs a login", "lab: running") == (title, other)
+    assert text.startswith("of its sessions md0")
+    assert text.endswith("sessionctl login frontier")
+    for name in ("lab", *(f"md{n}" for n in range(5))):
+        workspace.stop(name)

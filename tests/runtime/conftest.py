@@ -8,11 +8,16 @@ clock: use neither with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from trio.testing import MockClock
+
+from sessiond.store.store import Store
 
 EPOCH = 1_800_000_000.0
 """The virtual clock's first moment, UTC seconds."""
@@ -42,3 +47,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 def virtual() -> VirtualClock:
     """The virtual clock of this test."""
     return VirtualClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A state database."""
+    with closing(Store.open(tmp_path / "state")) as made:
+        yield made

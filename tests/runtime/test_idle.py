@@ -74,6 +74,15 @@ def test_never_is_never() -> None:
     assert [IdleOver(used=False)] == other.passes(60)
 
 
+def test_what_was_announced_holds() -> None:
+    """Another configuration is for the next time."""
+    one = Hand()
+    one.passes(50)
+    one.idleness.policy = IdlePolicy(after_s=60.0, warn_s=30.0)
+    assert [] == one.passes(9.5)
+    assert [END] == one.passes(0.5)
+
+
 def test_any_byte_is_use() -> None:
     """Also after the warning, which comes again when it is due again."""
     one = Hand()
