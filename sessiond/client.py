@@ -16,6 +16,7 @@ from sessiond.api.wire import (
     Bundle,
     Check,
     Cluster,
+    DashboardLink,
     Event,
     Extended,
     LoginEvent,
@@ -238,6 +239,10 @@ class Client:
     def status(self) -> Status:
         """The daemon itself."""
         return _one(self._json("GET", "/status"), Status)
+
+    def dashboard(self) -> DashboardLink:
+        """Where the dashboard opens, once and soon."""
+        return _one(self._json("POST", "/dashboard"), DashboardLink)
 
     def reload(self) -> Reloaded:
         """Have the configuration read again."""

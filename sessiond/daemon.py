@@ -10,6 +10,7 @@ import pwd
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +18,12 @@ from pathlib import Path
 
 import anyio
 import structlog
-from aiohttp import web
 from anyio.abc import TaskGroup
 
 from sessiond import __version__, logs, paths
 from sessiond.api import wire
-from sessiond.api.app import make_api, served
+from sessiond.api.app import Routes, api_routes, make_api, served
+from sessiond.api.dashboard import serve_dashboard
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.doors import SessionDoors
 from sessiond.api.events import EventRoutes
@@ -233,7 +234,7 @@ class Daemon:
             self._assembly.licences.follow()
             # From before the first answer: whoever is told that we are ready may send a signal at once.
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                async with served(self._api(desk), control):
+                async with self._served(desk, control):
                     self._notifier.ready(self._status())
                     log.info(
                         "sessiond is ready", version=__version__, pid=os.getpid(), socket=str(self._places.socket_path)
@@ -281,7 +282,16 @@ class Daemon:
             async with serve_gateway(app, door.socket):
                 yield desk
 
-    def _api(self, desk: Desk) -> web.Application:
+    @contextlib.asynccontextmanager
+    async def _served(self, desk: Desk, control: socket.socket) -> AsyncIterator[None]:
+        """The API and the dashboard, served."""
+        routes, wanted = self._routes(desk), self._config.daemon.gateway
+        async with serve_dashboard(wanted, self._store, routes, _is_own, time.monotonic) as (links, warnings):
+            desk.warnings = (*desk.warnings, *warnings)
+            async with served(make_api(*routes, links), control):
+                yield
+
+    def _routes(self, desk: Desk) -> tuple[Routes, ...]:
         ports = self._config.daemon.ports
         starter = Starter(
             desk,
@@ -291,12 +301,13 @@ class Daemon:
             self._lib,
             (ports.first, ports.last),
             self._assembly.places,
+            self._folders,
         )
 
         async def reload() -> wire.Reloaded:
             return self._reload(desk)
 
-        return make_api(
+        return api_routes(
             SessionRoutes(desk, starter, self._store, self._folders, self._lanes.settled, self._postmortems),
             EventRoutes(desk, self._store, self._bus),
             StatusRoutes(

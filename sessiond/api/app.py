@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import anyio
 import msgspec
@@ -42,10 +43,17 @@ _STATUS = {
     "unreachable": 502,
 }
 _SHUTDOWN_S = 2.0
-_LARGEST_BODY = 4 * 1024 * 1024
+LARGEST_BODY = 4 * 1024 * 1024
 _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Routes(Protocol):
+    """A part of the API."""
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Register its routes."""
 
 
 def error_response(error: SessiondError, status: int | None = None) -> web.Response:
@@ -65,13 +73,18 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         return error_response(
             SessiondError("requests of web pages are refused here", hint="use sessionctl", code="refused")
         )
-    response = await _told(request, handler)
+    return named(await told(request, handler))
+
+
+def named(response: web.StreamResponse) -> web.StreamResponse:
+    """The same answer, with whose it is."""
     if not response.prepared:
         response.headers["Sessiond-Version"] = __version__
     return response
 
 
-async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, or what went wrong in the API's words."""
     try:
         return await handler(request)
     except SessiondError as error:
@@ -96,10 +109,9 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
 
 
-def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes) -> web.Application:
-    """The application of the control socket."""
-    app = web.Application(middlewares=[_guarded], client_max_size=_LARGEST_BODY)
-    for routes in (
+def api_routes(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes) -> tuple[Routes, ...]:
+    """Everything that people can ask of the daemon, wherever they ask it."""
+    return (
         sessions,
         events,
         status,
@@ -108,8 +120,14 @@ def make_api(sessions: SessionRoutes, events: EventRoutes, status: StatusRoutes)
         ClusterRoutes(sessions.desk),
         ServiceRoutes(sessions.desk, sessions.memory),
         WorkflowRoutes(sessions.desk, sessions.memory),
-    ):
-        routes.add_to(app.router)
+    )
+
+
+def make_api(*routes: Routes) -> web.Application:
+    """The application of the control socket."""
+    app = web.Application(middlewares=[_guarded], client_max_size=LARGEST_BODY)
+    for part in routes:
+        part.add_to(app.router)
     return app
 
 

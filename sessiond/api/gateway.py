@@ -235,7 +235,7 @@ _NOBODY = Notice(
     status=404,
     title="Nothing here",
     phrase="Sessions are at /me/PORT/ of this address.",
-    next="`sessionctl ls` shows them with their addresses.",
+    next="`sessionctl ls` shows them with their addresses, `sessionctl dashboard` opens the page of all of them.",
 )
 
 

@@ -31,20 +31,20 @@ class GatewayDoor:
 
 
 @contextlib.contextmanager
-def gateway_socket(host: str, port: int, facts: Facts) -> Iterator[GatewayDoor]:
-    """Bind the gateway's port: the one used last time, else the configured one, else a free one.
+def gateway_socket(host: str, port: int, facts: Facts, what: str = "gateway") -> Iterator[GatewayDoor]:
+    """Bind the port of ``what``: the one used last time, else the configured one, else a free one.
 
     Several people on one machine may have the same configuration; the first gets the port, the others keep a free
     one for good, so that their URLs stay the same too. Raises StateError where no port can be had.
     """
-    key = f"gateway {host}:{port}"
+    key = f"{what} {host}:{port}"
     remembered = facts.fact(key)
     wishes = [int(remembered)] if remembered is not None and remembered.isdigit() else []
     wishes += [wish for wish in (port, 0) if wish not in wishes]
     bound, reasons = _first_bound(host, wishes)
     if bound is None:
         raise StateError(
-            f"the gateway cannot listen on {host}: {'; '.join(reasons)}",
+            f"the {what} cannot listen on {host}: {'; '.join(reasons)}",
             hint='set gateway in config.toml, or "" for none',
         )
     with contextlib.closing(bound):
@@ -53,7 +53,7 @@ def gateway_socket(host: str, port: int, facts: Facts) -> Iterator[GatewayDoor]:
             facts.set_fact(key, str(actual))
         warnings: tuple[str, ...] = ()
         if port not in (0, actual):
-            warnings = (f"port {port} was held by another program, so the gateway listens on {actual}, and will again",)
+            warnings = (f"port {port} was held by another program, so the {what} listens on {actual}, and will again",)
         shown = f"[{host}]" if ":" in host else host
         yield GatewayDoor(socket=bound, address=f"{shown}:{actual}", warnings=warnings)
 

@@ -12,6 +12,7 @@ from sessiond.config.catalogue import Catalogue
 from sessiond.core.errors import SpecError, StateError, printable
 from sessiond.core.session import Session
 from sessiond.forms.model import Form, is_secret
+from sessiond.runtime.folders import Folders
 from sessiond.runtime.launch import Request
 from sessiond.runtime.resources import behind
 from sessiond.store.store import Store
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 _LARGEST = 256 * 1024
 """More than so many bytes are not remembered."""
 _SCHEDULER = "jobschedulertype"
+_INPUTS = "inputs.json"
+_INPUTS_BYTES = 1 << 20
 
 
 class Last(msgspec.Struct, frozen=True):
@@ -34,19 +37,21 @@ class Last(msgspec.Struct, frozen=True):
 
 
 class Memory:
-    """One document for each workflow and service, in the state database."""
+    """One document for each workflow and service, in the state database, and one for each session, in its folder."""
 
-    def __init__(self, store: Store, catalogue: Callable[[], Catalogue]) -> None:
+    def __init__(self, store: Store, catalogue: Callable[[], Catalogue], folders: Folders) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._folders = folders
 
     def last(self, name: str) -> Last | None:
         """What was said of the workflow or service whose whole name this is; None if nothing is remembered."""
         text = self._store.fact(_key(name))
-        try:
-            return None if text is None else msgspec.json.decode(text, type=Last)
-        except msgspec.MsgspecError:
-            return None
+        return None if text is None else _read(text)
+
+    def of(self, session: Session) -> Last | None:
+        """What was said when a session was started; None if it is not remembered."""
+        return _read(self._folders.read(session.id, _INPUTS, _INPUTS_BYTES) or b"")
 
     def recalled(self, request: Request) -> Request:
         """The request with what was said the last time behind it, if it asks for that.
@@ -93,8 +98,9 @@ class Memory:
         try:
             if len(text) <= _LARGEST:
                 self._store.set_fact(_key(name), text)
-        except StateError as error:
-            log.warning("what was said is not remembered", workflow=name, reason=error.message)
+                self._folders.write(session.id, _INPUTS, text.encode())
+        except (StateError, OSError) as error:
+            log.warning("what was said is not remembered", workflow=name, reason=str(error))
 
     def _settings(self, request: Request, session: Session) -> dict[str, str]:
         """What was given, by ``section.param`` where there is a form, without secrets and what the mode says."""
@@ -107,6 +113,13 @@ class Memory:
             if not (is_secret(flat) or flat in session.spec.secrets or _is_scheduler(flat)):
                 found[params[0].dotted if params else flat] = value
         return found
+
+
+def _read(text: str | bytes) -> Last | None:
+    try:
+        return msgspec.json.decode(text, type=Last)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _key(name: str) -> str:

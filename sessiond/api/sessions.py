@@ -9,11 +9,12 @@ import anyio
 import msgspec
 from aiohttp import web
 
+from sessiond.api import wire
 from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.api.starter import Starter
 from sessiond.api.telling import Teller
-from sessiond.core.errors import Conflict, RemoteError, SpecError
+from sessiond.core.errors import Conflict, Refused, RemoteError, SpecError
 from sessiond.core.events import StopRequested
 from sessiond.core.ids import SessionId
 from sessiond.core.session import Session
@@ -83,16 +84,19 @@ class SessionRoutes:
         self._postmortems = postmortems
         self._teller = Teller(desk, store, folders, postmortems)
         self._settled = settled
-        self.memory = Memory(store, desk.catalogue)
+        self.memory = Memory(store, desk.catalogue, folders)
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the routes."""
         router.add_get("/v1/sessions", self.list_all)
         router.add_post("/v1/sessions", self.start)
         router.add_post("/v1/plan", self.plan)
+        router.add_post("/v1/workflows/fill", self.fill)
         router.add_get("/v1/sessions/{name}", self.show)
         router.add_delete("/v1/sessions/{name}", self.remove)
         router.add_post("/v1/sessions/{name}/stop", self.stop)
+        router.add_post("/v1/sessions/{name}/again", self.again)
+        router.add_get("/v1/sessions/{name}/rendered", self.rendered)
         router.add_get("/v1/sessions/{name}/log", self.log)
         router.add_get("/v1/sessions/{name}/story", self.story)
         router.add_get("/v1/sessions/{name}/bundle", self.bundle)
@@ -125,10 +129,46 @@ class SessionRoutes:
         session = await self._starter.start(body.request())
         return web.json_response(self.desk.view(session), status=201)
 
+    async def again(self, request: web.Request) -> web.Response:
+        """Start one like an ended session, under its name if that is free: 201. Secrets are not remembered."""
+        session = self._named(request)
+        if session.live:
+            raise Conflict(f"{session.name} is not over", hint=f"stop it first: sessionctl stop {session.name}")
+        said = self.memory.of(session)
+        if said is None:
+            raise Refused(
+                f"what was said when {session.name} was started is not known any more", hint="start it with its form"
+            )
+        like = Request(
+            service=session.spec.workflow,
+            cluster=said.cluster,
+            mode=said.mode,
+            name="" if session.name in self.desk.names() else session.name,
+            time=said.time,
+            directives=said.directives,
+            remembered=said.settings,
+        )
+        return web.json_response(self.desk.view(await self._starter.start(like)), status=201)
+
+    async def rendered(self, request: web.Request) -> web.Response:
+        """The scripts as they were sent, without secrets."""
+        session = self._named(request)
+        found = await asyncio.to_thread(self._folders.rendered, session.id)
+        answer: wire.Rendered = {
+            "folder": session.spec.jobdir,
+            "files": {path: content.decode(errors="replace") for path, content in found.items()},
+        }
+        return web.json_response(answer)
+
     async def plan(self, request: web.Request) -> web.Response:
         """What a start would do."""
         body = msgspec.json.decode(await request.read(), type=StartBody)
         return web.json_response(await self._starter.plan(body.request()))
+
+    async def fill(self, request: web.Request) -> web.Response:
+        """What a form asks for with the values there are, and what is wrong with them."""
+        body = msgspec.json.decode(await request.read(), type=StartBody)
+        return web.json_response(self._starter.fill(body.request()))
 
     async def show(self, request: web.Request) -> web.Response:
         """One session."""

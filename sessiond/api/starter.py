@@ -18,7 +18,8 @@ from sessiond.render import mask
 from sessiond.render.bundle import bundle
 from sessiond.render.ports import takes_open_port
 from sessiond.render.url import landing, read_urlend, url_command
-from sessiond.runtime.launch import Place, Request, new_session
+from sessiond.runtime.folders import Folders
+from sessiond.runtime.launch import Place, Request, form_seen, new_session
 from sessiond.runtime.listener import Listener, reserve
 from sessiond.runtime.standing import StandingWork
 from sessiond.store.store import Store
@@ -36,6 +37,7 @@ class Starter:
         lib: Mapping[str, bytes],
         ports: tuple[int, int],
         places: Callable[[], Mapping[ClusterName, Place]],
+        folders: Folders,
     ) -> None:
         self._desk = desk
         self._store = store
@@ -44,7 +46,7 @@ class Starter:
         self._lib = lib
         self._ports = ports
         self._places = places
-        self.memory = Memory(store, desk.catalogue)
+        self.memory = Memory(store, desk.catalogue, folders)
         self._making: set[str] = set()
         """The names of those that are being made: two that begin at the same moment must not choose the same."""
 
@@ -69,6 +71,22 @@ class Starter:
             self._standing.take_back(listener)
             listener.close()
             raise
+
+    def fill(self, request: Request) -> wire.Filling:
+        """A workflow's form as a person sees it with what the request says; nothing is begun."""
+        sight = form_seen(self.memory.recalled(request), self._desk.catalogue(), self._places())
+        return {
+            "mode": sight.mode.value if sight.mode is not None else None,
+            "fields": [
+                {
+                    "name": one.param.dotted,
+                    "value": "" if one.param.secret else one.text,
+                    "options": [{"value": o.value, "label": o.label or o.value, "when": ""} for o in one.options],
+                }
+                for one in sight.fields
+            ],
+            "problems": list(sight.problems),
+        }
 
     async def plan(self, request: Request) -> wire.Plan:
         """What `start` would do, with nothing done: the port is the first that is free now."""

@@ -26,7 +26,7 @@ from sessiond.store.store import Store
 _LOG_LINES = 20
 _RECORDS = 10_000
 _SCRIPT_BYTES = 256 * 1024
-_LIBRARY = ("rendered/lib/", "rendered/utils/")
+_LIBRARY = ("lib/", "utils/")
 """What is the same for all sessions of a version."""
 _WITHIN_S = 20.0
 """How long somebody who asks waits for each of a cluster's answers."""
@@ -77,12 +77,9 @@ class Teller:
             "link.txt": self._links(session, mask),
             "versions.txt": self._versions(session, found),
         }
-        for path in self._folders.rendered(session.id):
-            if path.startswith(_LIBRARY):
-                continue
-            text = self._folders.read(session.id, path, _SCRIPT_BYTES)
-            if text is not None:
-                files[path] = mask(text.decode(errors="replace"))
+        for path, content in self._folders.rendered(session.id).items():
+            if not path.startswith(_LIBRARY):
+                files[f"rendered/{path}"] = mask(content[:_SCRIPT_BYTES].decode(errors="replace"))
         masked: wire.Story = {**told, "session": {**told["session"], "url": address}}
         return {"story": masked, "files": files}
 

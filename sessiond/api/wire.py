@@ -171,6 +171,13 @@ class SshAccess(TypedDict):
     folder: str
 
 
+class Rendered(TypedDict):
+    """The scripts of a session as they were sent to its ``folder``, by their path there, without secrets."""
+
+    folder: str
+    files: dict[str, str]
+
+
 class Check(TypedDict):
     """One thing that was looked at on a cluster, what was found, and what to do about it (may be empty)."""
 
@@ -326,6 +333,23 @@ class Workflow(TypedDict):
     last: dict[str, str]
 
 
+class FilledField(TypedDict):
+    """A parameter of a form that is asked for just now: what is in it (nothing of a secret), and its choices."""
+
+    name: str
+    value: str
+    options: list[WorkflowOption]
+
+
+class Filling(TypedDict):
+    """A form while it is filled in. ``mode`` is how it would run, null where that cannot be; ``problems`` are lines
+    that begin with the parameter they are about, if they are about one."""
+
+    mode: str | None
+    fields: list[FilledField]
+    problems: list[str]
+
+
 class CheckWorkflow(TypedDict):
     """The body of ``POST /v1/workflows/check``: a form's file in base 64, and what to call it in messages."""
 
@@ -393,6 +417,25 @@ class LoginAnswers(TypedDict):
     """The body of ``POST /v1/clusters/{name}/login/{id}``: one answer a question, in their order."""
 
     answers: list[str]
+
+
+class DashboardLink(TypedDict):
+    """Where the dashboard opens, once, within ``expires_in_s`` seconds."""
+
+    url: str
+    expires_in_s: float
+
+
+class DashboardKey(TypedDict):
+    """The body of ``POST /v1/dashboard/enter``: what stands behind ``#key=`` in a link."""
+
+    key: str
+
+
+class DashboardToken(TypedDict):
+    """What a page is known by from then on: its requests say ``Authorization: Bearer`` and this."""
+
+    token: str
 
 
 class Status(TypedDict):

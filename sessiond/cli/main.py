@@ -29,6 +29,7 @@ VERBS: Final[dict[str, str]] = {
     "show": "Show everything about a session.",
     "url": "Print a session's URL.",
     "open": "Open a session in the browser.",
+    "dashboard": "Open the web page of all sessions.",
     "why": "Tell a session's story and what happens next.",
     "wait": "Wait until sessions run, or are in a given state.",
     "logs": "Print a session's own output.",

@@ -28,7 +28,11 @@ def command(name: str) -> int:
 
 def open_url(session: Session) -> bool:
     """Open it, and say so where that cannot be done. Raises ClientError where the session has no URL."""
-    url = url_of(session)
+    return open_address(url_of(session))
+
+
+def open_address(url: str) -> bool:
+    """Open an address, and say so where that cannot be done."""
     if can_open() and url.startswith(("http://", "https://")):
         import webbrowser
 

@@ -67,6 +67,23 @@ def fill(form: Form, answers: Answers) -> tuple[Value, ...]:
         raise SpecError("the form's conditions depend on each other over too many steps") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A parameter that people are asked for just now: what is in it, and which choices it has."""
+
+    param: Param
+    text: str
+    options: tuple[Option, ...]
+
+
+def look(form: Form, answers: Answers) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+    """A form while it is filled in: the fields that are there with these answers, and all that is wrong so far."""
+    try:
+        return _Filling(form, answers).look()
+    except RecursionError:
+        return (), ("the form's conditions depend on each other over too many steps",)
+
+
 class _Filling:
     def __init__(self, form: Form, answers: Answers) -> None:
         self._form = form
@@ -86,6 +103,17 @@ class _Filling:
             hint = f"It asks for: {listed or 'nothing'}." if unknown else "`sessionctl workflow show` has the form."
             raise SpecError("\n".join(dict.fromkeys(self._problems)), hint=hint)
         return tuple(found)
+
+    def look(self) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+        """What a person sees of it, and the problems."""
+        self._take()
+        found = tuple(
+            Field(param=param, text=self._value(param).text, options=tuple(self._offered(param)))
+            for param in self._form.params
+            if _is_asked(param) and self._is_shown(param)
+        )
+        self._misplaced()
+        return found, tuple(dict.fromkeys(self._problems))
 
     def _take(self) -> bool:
         """Give what was given to the parameters it is for; whether some is for none."""

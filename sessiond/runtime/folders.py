@@ -86,13 +86,6 @@ class Folders:
         """Remove the session's folder."""
         shutil.rmtree(self.of(session), ignore_errors=True)
 
-    def log_tail(self, session: SessionId) -> bytes:
-        """The kept end of an ended session's log; empty where there is none."""
-        try:
-            return (self.of(session) / "logs.out").read_bytes()
-        except OSError:
-            return b""
-
     def read(self, session: SessionId, path: str, limit: int) -> bytes | None:
         """At most ``limit`` bytes of a kept file; None where there is none that can be read."""
         try:
@@ -101,10 +94,17 @@ class Folders:
         except OSError:
             return None
 
-    def rendered(self, session: SessionId) -> list[str]:
-        """The paths of the scripts that were kept, from the session's folder on."""
-        folder = self.of(session)
-        return sorted(f"{path.relative_to(folder)}" for path in (folder / "rendered").rglob("*") if path.is_file())
+    def log_tail(self, session: SessionId) -> bytes:
+        """The kept end of an ended session's log; empty where there is none."""
+        try:
+            return (self.of(session) / "logs.out").read_bytes()
+        except OSError:
+            return b""
+
+    def rendered(self, session: SessionId) -> Mapping[str, bytes]:
+        """What `keep` kept, by path; nothing before the session is prepared."""
+        root = self.of(session) / "rendered"
+        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
     def publish(self, published: Published) -> None:
         """Write ``service.json`` for a transition. A full disk must not stop the session: the next one writes it."""

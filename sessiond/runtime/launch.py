@@ -17,7 +17,7 @@ from sessiond.forms.flatten import Where
 from sessiond.render.inputs import check_name, job_number
 from sessiond.render.licence import about_licences, licence_of
 from sessiond.runtime.resources import NAMES, QUEUE, behind, resources
-from sessiond.runtime.workflow import Site, Wanted, filled, with_port
+from sessiond.runtime.workflow import Sight, Site, Wanted, filled, seen, with_port
 
 LOCAL = ClusterName("local")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -215,25 +215,7 @@ def _of_workflow(request: Request, catalogue: Catalogue, place: Place, number: i
     licences: dict[str, str] = {}
     for said in (place.defaults, request.remembered, request.settings):
         licences |= about_licences(said, lambda name: bool(form.called(name)))
-    found = filled(
-        form,
-        Wanted(
-            name=file.name,
-            mode=mode_of(replace(request, directives=()), place).value if request.mode else "",
-            settings={name: text for name, text in request.settings.items() if name.replace(".", "_") not in licences},
-            remembered=request.remembered,
-            time=request.time,
-            directives=request.directives,
-        ),
-        Site(
-            cluster=place.name,
-            modes=place.modes,
-            defaults=place.defaults,
-            where=Where(
-                user=place.user, workspace_user=workspace_user, workdir=place.workdir, number=job_number(number)
-            ),
-        ),
-    )
+    found = filled(form, _wanted(request, file.name, place, licences), _site(place, number, workspace_user))
     mode_of(replace(request, mode=found.mode.value), place)  # a directive that nobody would read
     name = found.service or file.folder
     if name not in catalogue.services:
@@ -255,6 +237,37 @@ def _of_workflow(request: Request, catalogue: Catalogue, place: Place, number: i
         resources=found.resources,
         authored=found.authored,
     )
+
+
+def _wanted(request: Request, name: str, place: Place, licences: Collection[str]) -> Wanted:
+    return Wanted(
+        name=name,
+        mode=mode_of(replace(request, directives=()), place).value if request.mode else "",
+        settings={name: text for name, text in request.settings.items() if name.replace(".", "_") not in licences},
+        remembered=request.remembered,
+        time=request.time,
+        directives=request.directives,
+    )
+
+
+def _site(place: Place, number: int, workspace_user: str) -> Site:
+    return Site(
+        cluster=place.name,
+        modes=place.modes,
+        defaults=place.defaults,
+        where=Where(user=place.user, workspace_user=workspace_user, workdir=place.workdir, number=job_number(number)),
+    )
+
+
+def form_seen(request: Request, catalogue: Catalogue, places: Mapping[ClusterName, Place]) -> Sight:
+    """What a person sees of a form with the values of a request. Raises NotFound, Conflict, SpecError, Refused."""
+    file = catalogue.workflow(request.service)
+    form = file.read()
+    if form.problems:
+        raise Refused("\n".join(form.problems), hint="Correct the file.", code="bad-service")
+    place = place_of(request, places)
+    licences = about_licences(request.settings, lambda name: bool(form.called(name)))
+    return seen(form, _wanted(request, file.name, place, licences), _site(place, 0, place.user))
 
 
 def new_session(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sessiond.core.errors import Refused, SpecError, printable
 from sessiond.core.spec import Mode, Resources
-from sessiond.forms.fill import Answers, Value, fill
+from sessiond.forms.fill import Answers, Field, Value, fill, look
 from sessiond.forms.flatten import Where, directive, flatten
 from sessiond.forms.model import SCHEDULER, Form, Kind, Param
 from sessiond.render.inputs import is_ours, resource_type
@@ -125,6 +125,47 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
         secrets={name: text for name, text in flat.secrets.items() if not is_ours(name)},
         resources=replace(found, extra=(*flat.directives, *found.extra)),
         authored=flat.authored,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """A form while it is filled in: ``mode`` is None where what was said about it cannot be."""
+
+    mode: Mode | None
+    fields: tuple[Field, ...]
+    problems: tuple[str, ...]
+
+
+def seen(form: Form, wanted: Wanted, site: Site) -> Sight:
+    """What a person sees of the form with these values: how it can run is narrowed to what the cluster has."""
+    settings = dict(wanted.settings)
+    word: str | None = _taken(form, settings)
+    wrong: tuple[str, ...] = ()
+    mode: Mode | None = None
+    try:
+        mode, word = _mode(form, wanted, site, word or "")
+    except SpecError as error:
+        wrong = (error.message,)
+    fields, problems = look(
+        form,
+        Answers(
+            given={name: text for name, text in settings.items() if name not in NAMES or form.called(name)},
+            usual=(wanted.remembered, _defaults(form, site)),
+            set={SCHEDULER: word} if word else {},
+            resource=_resource(site),
+        ),
+    )
+    words = [word for one in site.modes for word in _WORDS[one]]
+    return Sight(
+        mode=mode,
+        fields=tuple(
+            replace(one, options=tuple(o for o in one.options if o.value in words))
+            if one.param.variable == SCHEDULER and one.options
+            else one
+            for one in fields
+        ),
+        problems=(*wrong, *problems),
     )
 
 

@@ -15,7 +15,7 @@ import anyio
 from aiohttp import web
 from anyio.abc import ByteStream
 
-from sessiond.api.app import make_api
+from sessiond.api.app import api_routes, make_api
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.events import EventRoutes
 from sessiond.api.service import Desk
@@ -204,13 +204,14 @@ async def house(root: Path) -> AsyncIterator[House]:
             settings=settings.get,
         )
         made = House(root, desk, network, settings)
-        app = make_api(
+        handlers = api_routes(
             SessionRoutes(desk, cast("Any", None), store, folders, cast("Any", None), cast("Any", None)),
             EventRoutes(desk, store, bus),
             StatusRoutes(
                 desk, state_dir=root, socket_path=made.socket, config_file=root / "config", reload=cast("Any", None)
             ),
         )
+        app = make_api(*handlers)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=2)
         await runner.setup()
         try:

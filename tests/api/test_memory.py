@@ -13,6 +13,7 @@ from sessiond.config.catalogue import Catalogue
 from sessiond.core.errors import SpecError
 from sessiond.core.ids import ClusterName
 from sessiond.core.spec import Mode
+from sessiond.runtime.folders import Folders
 from sessiond.runtime.launch import Request
 from sessiond.store.store import Store
 from tests.render.sample import session
@@ -31,7 +32,7 @@ def memory(store: Store, tmp_path: Path) -> Memory:
     """The memory of a service called ``trial``."""
     (tmp_path / "services" / "trial").mkdir(parents=True)
     (tmp_path / "services" / "trial" / "start-template.sh").write_text("true\n")
-    return Memory(store, lambda: Catalogue.read([tmp_path / "services"]))
+    return Memory(store, lambda: Catalogue.read([tmp_path / "services"]), Folders(tmp_path / "sessions"))
 
 
 AGAIN = Request(service="trial", again=True)

@@ -181,6 +181,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(canned.start(body["service"], body.get("name", body["service"])), 201)
         elif (method, parts) == ("POST", ["plan"]):
             self.answer(plan(body))
+        elif (method, parts) == ("POST", ["dashboard"]):
+            self.answer({"url": "http://127.0.0.1:8701/#key=once", "expires_in_s": 120.0})
         elif (method, parts) == ("GET", ["events"]):
             self.events(query)
         elif parts[0] == "sessions":

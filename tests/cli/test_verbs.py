@@ -118,6 +118,26 @@ def test_open_in_a_browser(ctl: Ctl, canned: Canned) -> None:
     assert f"http://127.0.0.1:8700/me/50001/lab?token={TOKEN}" == (ctl.home / "opened").read_text()
 
 
+def test_dashboard_without_a_browser(ctl: Ctl, canned: Canned) -> None:
+    """Where no browser can be opened the link is printed."""
+    done = ctl("dashboard")
+    assert (0, "http://127.0.0.1:8701/#key=once\n", 1) == (done.status, done.out, len(done.err.splitlines()))
+
+
+def test_dashboard_in_a_browser(ctl: Ctl, canned: Canned) -> None:
+    """$BROWSER is given the link; with --print it is printed instead, with --json with how long it is good."""
+    browser = ctl.home / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {ctl.home}/opened\n')
+    browser.chmod(0o700)
+    done = ctl("dashboard", "--print", BROWSER=str(browser))
+    assert (0, "http://127.0.0.1:8701/#key=once\n", "") == (done.status, done.out, done.err)
+    assert 120.0 == json.loads(ctl("dashboard", "--json", BROWSER=str(browser)).out)["expires_in_s"]
+    assert not (ctl.home / "opened").exists()
+    done = ctl("dashboard", BROWSER=str(browser))
+    assert (done.status, done.out) == (0, "")
+    assert "http://127.0.0.1:8701/#key=once" == (ctl.home / "opened").read_text()
+
+
 def test_start_sends_what_was_typed(ctl: Ctl, canned: Canned) -> None:
     """The request holds exactly the options given, a value's `=` signs included; --json prints the session."""
     options = ("--name", "n", "--set", "a=1=2", "--set", "b=", "--time", "02:00:00", "--directive", "-x", "--json")

@@ -14,7 +14,8 @@ from sessiond.core.ids import ClusterName
 from sessiond.core.session import Session
 from sessiond.core.spec import Licence, Mode, Resources
 from sessiond.render.inputs import inputs_sh
-from sessiond.runtime.launch import Place, Request, new_session
+from sessiond.runtime.launch import Place, Request, form_seen, new_session
+from sessiond.runtime.workflow import Sight
 from tests.forms.samples import FOLDER
 
 HERE = Place(name=ClusterName("local"), modes=(Mode.LOCAL,), workdir="~", setup="", defaults={}, user="lovelace")
@@ -291,3 +292,40 @@ def test_licences(catalogue: Catalogue, tmp_path: Path) -> None:
         made(found, "matlab", settings={**asked, "advanced_options.license_server_port": "1"})
     with pytest.raises(SpecError, match="license_host: expected"):
         made(found, "matlab", settings={**asked, "advanced_options.license_host": "-x"})
+
+
+def sight(catalogue: Catalogue, place: Place, **settings: str) -> Sight:
+    """The notebook's form as a person sees it; parameters are written with two underscores for the dot."""
+    given = {name.replace("__", ".", 1): value for name, value in settings.items()}
+    request = Request(service="notebook/notebook", cluster=place.name, settings=given)
+    return form_seen(request, catalogue, {place.name: place})
+
+
+def test_a_form_is_seen_as_it_is_filled_in(catalogue: Catalogue) -> None:
+    """Fields come and go with the answers, with the cluster's values in them; the cluster itself is no field."""
+    fields = {one.param.dotted: one.text for one in sight(catalogue, FRONTIER, jobschedulertype="SLURM").fields}
+    assert "batch" == fields["pwrl_host._sch__dd_partition_e_"]
+    assert not {"pwrl_host.resource", "service.name", "service.conda_env"} & fields.keys()
+    more = sight(catalogue, FRONTIER, jobschedulertype="CONTROLLER", service__conda_install="Yes")
+    names = {one.param.dotted for one in more.fields}
+    assert "service.conda_env" in names
+    assert not [name for name in names if "_sch_" in name]
+    assert Mode.CONTROLLER is more.mode
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"), [(HERE, {"CONTROLLER"}), (FRONTIER, {"CONTROLLER", "SLURM"}), (PBS, {"CONTROLLER", "PBS"})]
+)
+def test_ways_to_run_are_those_of_the_cluster(catalogue: Catalogue, place: Place, expected: set[str]) -> None:
+    """The form's choices are narrowed to what can be."""
+    how = next(one for one in sight(catalogue, place).fields if one.param.variable == "jobschedulertype")
+    assert expected == {one.value for one in how.options}
+
+
+def test_all_problems_of_a_form_are_seen(catalogue: Catalogue) -> None:
+    """Those of the values and of the mode, with the fields still there."""
+    found = sight(catalogue, HERE, jobschedulertype="SLURM", service__conda_install="perhaps")
+    assert found.mode is None
+    assert found.fields
+    assert 2 == len(found.problems)
+    assert found.problems[1].startswith("service.conda_install: expected true or false")

@@ -1,0 +1,89 @@
+// The daemon's API. What this page is known by is held by this tab alone, and goes along in a header of each request.
+
+const STORED = "sessiond-token";
+let token = sessionStorage.getItem(STORED) ?? "";
+
+export class Failure extends Error {
+  constructor(error, status) {
+    super(error.message);
+    this.code = error.code;
+    this.hint = error.hint ?? "";
+    this.status = status;
+  }
+}
+
+export const isOpen = () => token !== "";
+export const isLocked = (error) => error instanceof Failure && error.status === 403;
+
+export async function enter(key) {
+  token = (await send("POST", "/v1/dashboard/enter", { key })).token;
+  sessionStorage.setItem(STORED, token);
+}
+
+export function forget() {
+  token = "";
+  sessionStorage.removeItem(STORED);
+}
+
+async function answer(method, path, body, signal) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let got;
+  try {
+    got = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure({ code: "unreachable", message: "sessiond does not answer", hint: "it is asked again by itself" }, 0);
+  }
+  if (got.ok) return got;
+  let error = { code: "failed", message: `sessiond answered with status ${got.status}` };
+  try {
+    error = (await got.json()).error;
+  } catch { /* the status has to do */ }
+  throw new Failure(error, got.status);
+}
+
+export async function send(method, path, body) {
+  const got = await answer(method, path, body);
+  return got.status === 204 ? null : got.json();
+}
+
+export const ask = (path) => send("GET", path);
+
+export const segment = (name) => encodeURIComponent(name);
+
+// Pieces of text as they come, until the stream or the signal ends it.
+export async function* pieces(method, path, body, signal) {
+  const reader = (await answer(method, path, body, signal)).body.getReader();
+  const decoder = new TextDecoder();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield decoder.decode(value, { stream: true });
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+// The JSON of each line; null for an empty one.
+export async function* lines(method, path, body, signal) {
+  let rest = "";
+  for await (const piece of pieces(method, path, body, signal)) {
+    const parts = (rest + piece).split("\n");
+    rest = parts.pop();
+    for (const part of parts) yield part ? JSON.parse(part) : null;
+  }
+}
+
+const pictures = new Map();
+
+// An address that an <img> can show, or "" where there is no picture. Each is asked for once.
+export function picture(path) {
+  if (!pictures.has(path)) {
+    const found = answer("GET", path).then(async (got) => URL.createObjectURL(await got.blob())).catch(() => "");
+    pictures.set(path, found);
+  }
+  return pictures.get(path);
+}

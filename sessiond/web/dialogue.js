@@ -1,0 +1,30 @@
+// Small dialogues. Escape closes them; the focus goes back to where it was.
+
+import { button, h, unique } from "./dom.js";
+
+// Open a dialogue with a title; resolves, when it is closed, to what `close` was given.
+export function dialogue(title, build, kind = "") {
+  return new Promise((resolve) => {
+    const id = unique("title");
+    let result;
+    const close = (value) => { result = value; box.close(); };
+    const box = h("dialog", { "aria-labelledby": id, class: kind || null, onclose: () => { box.remove(); resolve(result); } }, h("h2", { id }, title));
+    box.append(...[build(close)].flat());
+    document.body.append(box);
+    box.showModal();
+  });
+}
+
+export const confirm = (title, text, yes, no = "Cancel") => dialogue(title, (close) => [
+  h("p", {}, text),
+  h("div", { class: "actions end" }, button(no, () => close(false)), button(yes, () => close(true), { class: "danger" })),
+]);
+
+// Ask for one line of text; undefined where it was not given.
+export const prompt = (title, label, value, yes, help) => dialogue(title, (close) => {
+  const id = unique("field");
+  const input = h("input", { id, value, required: true, autocomplete: "off", "aria-describedby": `${id}-help` });
+  return h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(input.value); } },
+    h("label", { for: id }, label), input, h("p", { class: "help", id: `${id}-help` }, help),
+    h("div", { class: "actions end" }, button("Cancel", () => close()), h("button", { class: "primary" }, yes)));
+});
