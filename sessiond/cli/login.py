@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -107,10 +108,17 @@ class Typed:
         return found
 
     def _read(self, stream: LoginEvents) -> str | None:
+        with _noticing_signals() as signals:
+            return self._read_until(stream, signals)
+
+    def _read_until(self, stream: LoginEvents, signals: int) -> str | None:
         while b"\n" not in self._rest:
-            ready, _, _ = select.select([_STDIN, stream.fileno()], [], [])
+            ready, _, _ = select.select([_STDIN, stream.fileno(), signals], [], [])
             if stream.fileno() in ready:
                 return None
+            if _STDIN not in ready:
+                os.read(signals, 64)
+                continue
             piece = os.read(_STDIN, _LONGEST)
             if not piece:
                 if not self._rest:
@@ -126,6 +134,24 @@ class Typed:
             raise ClientError(
                 "bad-request", "the answer is not text in UTF-8", "check the terminal's encoding"
             ) from None
+
+
+@contextmanager
+def _noticing_signals() -> Iterator[int]:
+    """A descriptor that can be read once a signal has come.
+
+    One that comes between Python's last look for signals and the waiting itself does not end the waiting: without this,
+    a Ctrl-C at that moment would mean nothing until the next key.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
 
 
 @contextmanager
