@@ -1,0 +1,86 @@
+"""The dashboard and a real Slurm cluster: a form is filled in, a notebook computes in a job, and is stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import pytest
+
+from tests.live.chromium import PROGRAM, Page, chromium
+
+from .bed import NODES, Cluster
+from .bed.environments import ensure_environment
+from .bed.person import person
+from .notebook import opened
+from .scenario import ended
+from .test_dashboard import FIELD, PRESS, put
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.live,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
+]
+
+
+async def kept(page: Page, folder: Path, name: str) -> None:
+    """Save what a person would see; in the folder of SESSIOND_SCREENSHOTS, too, for people to look at."""
+    picture = folder / f"{name}.png"
+    await page.picture(picture)
+    assert picture.stat().st_size > 10_000
+    if wanted := os.environ.get("SESSIOND_SCREENSHOTS"):
+        await anyio.to_thread.run_sync(shutil.copy, picture, wanted)
+
+
+async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tmp_path: Path) -> None:
+    """Nothing is reloaded: the form becomes a job, its card follows it to a node, the notebook there runs a cell."""
+    await anyio.to_thread.run_sync(ensure_environment, "jupyterlab-host")
+    with person(cluster) as me:
+        done = await anyio.to_thread.run_sync(lambda: me.ctl("dashboard", "--print"))
+        assert 0 == done.status, done.err
+        async with chromium() as page:
+            await page.send(
+                "Emulation.setDeviceMetricsOverride", width=1200, height=800, deviceScaleFactor=1, mobile=False
+            )
+            await page.go(done.out.strip())
+            await page.until("document.querySelector('h1')?.textContent === 'Sessions'")
+            await page.ask("window.stays = true")
+            await page.ask(PRESS.format("New session"))
+            await page.until("[...document.querySelectorAll('h3')].some(e => e.textContent === 'JupyterLab')")
+            await kept(page, tmp_path, "dashboard-new")
+            await page.ask(PRESS.format("JupyterLab"))
+            await page.until("document.querySelector('h1')?.textContent === 'JupyterLab'")
+            await put(page, "Name", "lab")
+            await put(page, "Cluster", "bed")
+            # What the chosen cluster can do, and what a job is asked for, appear as one chooses.
+            await page.until("document.querySelector('option[value=SLURM]') !== null")
+            await put(page, "How", "SLURM")
+            await page.until(f"{FIELD.format('Time')} !== undefined")
+            await put(page, "Time", "20")
+            await page.until("document.querySelector('[aria-invalid]') === null")
+            await kept(page, tmp_path, "dashboard-form")
+            await page.ask(PRESS.format("Start"))
+            await page.until("document.querySelector('h1')?.textContent === 'lab'")
+            await page.until("document.querySelector('.pill').textContent === 'running'")
+            session = await anyio.to_thread.run_sync(me.client.session, "lab")
+            assert session["node"] in NODES
+            assert "slurm" == session["mode"]
+            await page.until(f"document.body.innerText.includes({session['node']!r})")
+            await kept(page, tmp_path, "dashboard-session")
+            await page.ask("document.getElementById('tab-log').click()")
+            await page.until("document.querySelector('[role=log]')?.textContent.includes('Jupyter Server')")
+            url = await page.ask("[...document.querySelectorAll('a')].find(e => e.textContent.startsWith('Open')).href")
+            async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+                notebook = await opened(client, url)
+                printed = await notebook.run(await notebook.kernel(), "import platform\nprint(platform.node())")
+            assert f"{session['node']}\n" == printed
+            await page.ask(PRESS.format("Stop"))
+            await page.ask(PRESS.format("Stop it"))
+            await page.until("document.querySelector('.pill').textContent === 'stopped'")
+            assert await page.ask("window.stays")
+        await anyio.to_thread.run_sync(lambda: ended(me, cluster, "lab", "cancelled"))
