@@ -50,7 +50,8 @@ def make_image_of_the_host(root: Path, *more: Path) -> tuple[Path, str]:
             (root / name).symlink_to(there.readlink())
         elif there.is_dir():
             folders.append(there)
-    folders += [folder.resolve() for folder in more]
+    # All of /usr that is the host's is there already, and a mount of the whole would hide the image's own part.
+    folders += [folder.resolve() for folder in more if folder != Path("/usr")]
     for folder in folders:
         (root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
     return root, " ".join(f"-v {folder}:{folder}" for folder in folders)
