@@ -164,8 +164,10 @@ async def open_port(
             raise _lost(port)
         if await _is_answered(connection, LOOPBACK, port):
             raise PortTaken(f"port {port} is taken: another program listens on it")
-        own = "Ports below 1024 are root's. " if port < _ROOTS else ""
-        raise NotSent(f"its SSH server does not open port {port}", hint=own + _FORBIDDEN)
+        # Whoever had it may have gone between the two questions: only a second no is one of principle.
+        if not await made.listen():
+            own = "Ports below 1024 are root's. " if port < _ROOTS else ""
+            raise NotSent(f"its SSH server does not open port {port}", hint=own + _FORBIDDEN)
     safe = False
     try:
         if await _is_answered(connection, _BESIDE, port):
