@@ -45,6 +45,10 @@ class OneDoor:
         """The door, at its port."""
         return self.door if open_port == PORT else None
 
+    def named(self, name: str) -> Door | None:
+        """The door, at its name."""
+        return self.door if name == self.door.name else None
+
     def carried(self, open_port: int, sent: int, received: int) -> None:
         """Count, as a daemon would."""
         self.bytes += sent + received

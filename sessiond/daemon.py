@@ -268,6 +268,7 @@ class Daemon:
             gateway=None,
             started=self._clock.now(),
             warnings=self._config.warnings,
+            own_origins=lambda: self._config.daemon.own_origins,
             settings=self._assembly.settings,
             licences=self._assembly.licences,
             herald=self._herald,

@@ -18,7 +18,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that only read (RFC 9110, section 9.2.1): a browser sends them across sites without asking."""
 
 _COOKIE = re.compile(r"sessiond_[0-9]+\Z")
-_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|[a-z0-9_.-]+\.localhost|\[::1\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
+_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|([a-z0-9_.-]+)\.localhost|\[::1\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
 
 
 class Doorkeeper:
@@ -55,9 +55,9 @@ def cookie_name(open_port: int) -> str:
     return f"sessiond_{open_port}"
 
 
-def set_cookie(open_port: int, value: str, root: str) -> str:
-    """A ``Set-Cookie`` value that keeps the session open below ``/<root>/<openPort>/``, until the browser is closed."""
-    return f"{cookie_name(open_port)}={value}; HttpOnly; SameSite=Lax; Path=/{root}/{open_port}/"
+def set_cookie(open_port: int, value: str, path: str) -> str:
+    """A ``Set-Cookie`` value that keeps the session open below ``path``, until the browser is closed."""
+    return f"{cookie_name(open_port)}={value}; HttpOnly; SameSite=Lax; Path={path}"
 
 
 def is_own_cookie(name: str) -> bool:
@@ -94,9 +94,17 @@ def is_own_host(hosts: Sequence[str], port: int) -> bool:
 
     A page of some other site whose name was made to resolve to 127.0.0.1 (DNS rebinding) still sends that name.
     """
-    if len(hosts) != 1 or (match := _HOST.match(hosts[0])) is None:
-        return False
-    return int(match[1] or 80) == port
+    return own_host(hosts, port) is not None
+
+
+def own_host(hosts: Sequence[str], port: int) -> str | None:
+    """What stands before ``.localhost`` in such a name, in small letters; empty for all others, None for a foreign one.
+
+    Names below localhost are this machine's (RFC 6761, section 6.3), and each is an origin of its own.
+    """
+    if len(hosts) != 1 or (match := _HOST.match(hosts[0])) is None or int(match[2] or 80) != port:
+        return None
+    return (match[1] or "").lower()
 
 
 def is_own_origin(origins: Sequence[str], host: str) -> bool:

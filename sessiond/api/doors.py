@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sessiond.api.gateway_door import Door
 from sessiond.api.service import Desk
 from sessiond.core.session import Session, State
@@ -25,8 +27,14 @@ class SessionDoors:
     def at(self, open_port: int) -> Door | None:
         """The session at an openPort: the live one, else the one that had it last."""
         session = self._session(open_port)
-        if session is None:
-            return None
+        return None if session is None else self._door(session)
+
+    def named(self, name: str) -> Door | None:
+        """The session of a name: the live one, else the one that had it last."""
+        session = _newest(s for s in self._desk.engine.sessions.values() if s.name == name)
+        return None if session is None else self._door(session)
+
+    def _door(self, session: Session) -> Door:
         status = self._desk.status(session)
         # One that has answered before is tried, even while its probe is in doubt: it may well answer. But never while
         # the session's own port is not ours: behind it somebody else's program would get the requests, tokens and all.
@@ -34,7 +42,7 @@ class SessionDoors:
         port = self._standing.port_of(session.id)
         ready = ready and port is not None and self._desk.clusters.watching(session)
         return Door(
-            open_port=open_port,
+            open_port=session.open_port,
             session_id=session.id,
             name=session.name,
             ready=ready and session.endpoint is not None,
@@ -59,5 +67,8 @@ class SessionDoors:
             self._standing.suspect(session.id)
 
     def _session(self, open_port: int) -> Session | None:
-        found = [s for s in self._desk.engine.sessions.values() if s.open_port == open_port]
-        return max(found, key=lambda s: (s.live, s.created), default=None)
+        return _newest(s for s in self._desk.engine.sessions.values() if s.open_port == open_port)
+
+
+def _newest(found: Iterable[Session]) -> Session | None:
+    return max(found, key=lambda s: (s.live, s.created), default=None)

@@ -1,8 +1,9 @@
 """The browser's door: one loopback port behind which ``/me/<openPort>/X`` is the ``/X`` of a session's service.
 
-``/sme/<openPort>/`` is the same for services that speak https, whose ``/me/`` leads there. A request passes, in this
-order, the checks of its Host, its path, its token or cookie and its Origin; then it is carried, or told in words why it
-cannot be yet.
+``/sme/<openPort>/`` is the same for services that speak https, whose ``/me/`` leads there. ``<name>.localhost`` is an
+origin of one session's own: the same paths for it alone, and all others too where its service sees no prefix. A request
+passes, in this order, the checks of its Host, its path, its token or cookie and its Origin; then it is carried, or told
+in words why it cannot be yet.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from sessiond.api.doorkeeper import (
     SAFE_METHODS,
     Doorkeeper,
     cookie_name,
-    is_own_host,
     is_own_origin,
+    own_host,
     set_cookie,
     split_cookies,
     split_tokens,
@@ -34,7 +35,7 @@ from sessiond.api.gateway_relay import Lines, Route, Unintelligible, Unreachable
 from sessiond.api.gateway_socket import UPGRADE, join
 from sessiond.api.gateway_target import Target, parse
 from sessiond.api.waiting import POLL_HEADER, Notice, answer, poll_answer
-from sessiond.core.spec import Scheme
+from sessiond.core.spec import Prefix, Scheme
 
 __all__ = ["Door", "Doors", "make_gateway", "serve_gateway"]
 
@@ -126,16 +127,17 @@ class _Gateway:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         html = "text/html" in request.headers.get("Accept", "")
-        if not is_own_host(request.headers.getall("Host", ()), _port_of(request)):
+        name = own_host(request.headers.getall("Host", ()), _port_of(request))
+        if name is None:
             return answer(_FOREIGN_HOST, html=html)
         raw, tokens = split_tokens(request.raw_path)
-        target = parse(raw)
-        door = None if target is None else self.doors.at(target.open_port)
-        if target is None or door is None or (target.root == "sme" and door.scheme is Scheme.HTTP):
-            return answer(_NOBODY if target is None else _no_session(target.open_port), html=html)
-        if target.bare or target.root != door.scheme.root:
-            whole = parse(request.raw_path) or target
-            return _elsewhere(307, f"/{door.scheme.root}/{target.open_port}{'/' if whole.bare else ''}{whole.rest}")
+        place = self._at_own_origin(name, raw) if name else self._at_path(raw)
+        if isinstance(place, Notice):
+            return answer(place, html=html)
+        target, door = place
+        if target.root and (target.bare or target.root != door.scheme.root):
+            rest = target.rest_of(request.raw_path)
+            return _elsewhere(307, f"{target.on(door.scheme.root)}{'' if rest.startswith('/') else '/'}{rest}")
         came_with_token = self.doorkeeper.has_token(door.session_id, tokens)
         if not came_with_token and not self._has_cookie(request, door):
             return answer(_locked(door), html=html)
@@ -144,7 +146,7 @@ class _Gateway:
             request.headers.getall("Origin", ()), request.host
         ):
             return answer(_foreign_page(door), html=html)
-        cookies = self._cookies(door) if came_with_token else ()
+        cookies = self._cookies(door, "/" if name else f"{target.public}/") if came_with_token else ()
         if came_with_token and request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate":
             return _elsewhere(303, target.public + target.rest, cookies)
         visit = _Visit(request=request, door=door, target=target, html=html, cookies=cookies)
@@ -155,6 +157,30 @@ class _Gateway:
             return _say(visit, notice or _silent(door))
         route = Route(target=target, prefix=door.prefix, scheme=door.scheme, upstream=door.upstream)
         return await self._carry(visit, route, upgrade=upgrade)
+
+    def _at_path(self, raw: str) -> tuple[Target, Door] | Notice:
+        """Whose door a request target names."""
+        target = parse(raw)
+        if target is None:
+            return _NOBODY
+        door = self.doors.at(target.open_port)
+        if door is None or (target.root == "sme" and door.scheme is Scheme.HTTP):
+            return _no_session(target.open_port)
+        return target, door
+
+    def _at_own_origin(self, name: str, raw: str) -> tuple[Target, Door] | Notice:
+        """The same at the origin of the session ``name``, where there is no other session."""
+        door = self.doors.named(name)
+        if door is None:
+            return _no_name(name)
+        found = self._at_path(raw)
+        if not isinstance(found, Notice):
+            return found if found[1].open_port == door.open_port else _not_here(door)
+        if parse(raw) is None and door.prefix is Prefix.STRIP and raw.startswith("/"):
+            return Target(root="", open_port=door.open_port, rest=raw), door
+        if raw.partition("?")[0] == "/":
+            return Target(root=door.scheme.root, open_port=door.open_port, rest=raw[1:]), door
+        return _not_here(door)
 
     async def _carry(self, visit: _Visit, route: Route, *, upgrade: bool) -> web.StreamResponse:
         """Carry a request to its service, or say why that failed."""
@@ -187,8 +213,8 @@ class _Gateway:
         ]
         return self.doorkeeper.has_cookie(door.session_id, offered)
 
-    def _cookies(self, door: Door) -> tuple[str, ...]:
-        return (set_cookie(door.open_port, self.doorkeeper.cookie(door.session_id), door.scheme.root),)
+    def _cookies(self, door: Door, path: str) -> tuple[str, ...]:
+        return (set_cookie(door.open_port, self.doorkeeper.cookie(door.session_id), path),)
 
 
 def _sent(doors: Doors, open_port: int, count: int) -> None:
@@ -245,6 +271,24 @@ def _no_session(open_port: int) -> Notice:
         title="No such session",
         phrase=f"There is no session at port {open_port}.",
         next="`sessionctl ls` shows those there are.",
+    )
+
+
+def _no_name(name: str) -> Notice:
+    return Notice(
+        status=404,
+        title="No such session",
+        phrase=f"There is no session called {name}.",
+        next="`sessionctl ls` shows those there are.",
+    )
+
+
+def _not_here(door: Door) -> Notice:
+    return Notice(
+        status=404,
+        title="Nothing here",
+        phrase=f"This address is {door.name}'s alone, and it is at /{door.scheme.root}/{door.open_port}/.",
+        next="`sessionctl ls` shows all sessions with their addresses.",
     )
 
 

@@ -36,6 +36,10 @@ class Doors(Protocol):
         """The session at an openPort, ended ones included; None where there is none."""
         ...
 
+    def named(self, name: str) -> Door | None:
+        """The session of a name, ended ones included; None where there is none."""
+        ...
+
     def carried(self, open_port: int, sent: int, received: int) -> None:
         """Bytes went through: ``sent`` to the service, ``received`` from it."""
         ...

@@ -62,7 +62,7 @@ def to_service(raw: RawHeaders, *, target: Target, prefix: Prefix, host: str, pe
     headers["X-Forwarded-For"] = peer
     headers["X-Forwarded-Proto"] = "http"
     headers["X-Forwarded-Host"] = host
-    if prefix is Prefix.STRIP:
+    if prefix is Prefix.STRIP and target.public:
         headers["X-Forwarded-Prefix"] = target.public
     return headers
 

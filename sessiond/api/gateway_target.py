@@ -14,7 +14,8 @@ _TARGET = re.compile(r"/(me|sme)/([1-9][0-9]{0,4})(?=[/?]|\Z)")
 class Target:
     """A raw request target, cut: ``/<root>/<open_port>`` and then ``rest``, which keeps every byte as it came.
 
-    ``rest`` is empty or begins with ``/`` or ``?``; it includes the query.
+    ``rest`` is empty or begins with ``/`` or ``?``; it includes the query. ``root`` is ``me`` or ``sme``, and empty
+    where the whole target is the service's, at an origin of its own.
     """
 
     root: str
@@ -24,12 +25,21 @@ class Target:
     @property
     def public(self) -> str:
         """What stands before the service's own paths, without a slash at its end."""
-        return f"/{self.root}/{self.open_port}"
+        return f"/{self.root}/{self.open_port}" if self.root else ""
 
     @property
     def bare(self) -> bool:
         """Whether the slash after the port is missing, without which relative links of the service go astray."""
         return not self.rest.startswith("/")
+
+    def on(self, root: str) -> str:
+        """The same place below another root."""
+        return f"/{root}/{self.open_port}"
+
+    def rest_of(self, raw: str) -> str:
+        """``rest`` as it is in ``raw``, the target of the whole request."""
+        found = parse(raw)
+        return raw.removeprefix("/") if found is None else found.rest
 
     def upstream(self, prefix: Prefix) -> str:
         """The request target the service gets."""

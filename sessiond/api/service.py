@@ -39,6 +39,8 @@ class Desk:
     gateway: str | None
     started: float
     warnings: tuple[str, ...] = ()
+    own_origins: Callable[[], bool] = lambda: False
+    """Whether URLs have a host name for each session."""
     settings: Callable[[ClusterName], ClusterConfig | None] = lambda _name: None
     """A cluster's part of the configuration as it is now; None where there is none."""
     licences: Licences | None = None
@@ -86,10 +88,12 @@ class Desk:
 
     def address(self, session: Session) -> str:
         """The same without what opens the gateway; with the gateway off, at the session's own port."""
-        host = self.gateway or f"127.0.0.1:{session.open_port}"
+        host, own = self.gateway or f"127.0.0.1:{session.open_port}", self.gateway is None
+        if self.gateway is not None and self.own_origins():
+            host, own = f"{session.name}.localhost:{self.gateway.rpartition(':')[2]}", True
         service = session.spec.service
         origin = f"{Scheme.HTTP if self.gateway is not None else service.scheme}://{host}"
-        through = self.gateway is not None or service.prefix is Prefix.KEEP
+        through = not own or service.prefix is Prefix.KEEP
         prefix = f"/{service.scheme.root}/{session.open_port}" if through else ""
         if not session.spec.urlend:
             return f"{origin}{prefix}/"

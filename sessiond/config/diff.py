@@ -28,6 +28,8 @@ def diff(old: Config, new: Config) -> Changes:
 
 
 def _at_once(old: Config, new: Config) -> Iterator[str]:
+    if old.daemon.own_origins != new.daemon.own_origins:
+        yield f"daemon.own_origins: {_truth(old.daemon.own_origins)} -> {_truth(new.daemon.own_origins)}"
     for folder in old.daemon.services_dirs:
         if folder not in new.daemon.services_dirs:
             yield f"daemon.services_dirs: {folder} removed"
@@ -64,6 +66,10 @@ def _differing(before: ClusterConfig, after: ClusterConfig) -> Iterator[str]:
             yield from (field.name for field in fields(Ssh) if getattr(one, field.name) != getattr(other, field.name))
         case Local(), Local():
             pass
+
+
+def _truth(value: object) -> str:
+    return "true" if value else "false"
 
 
 def _gateway(gateway: Gateway | None) -> str:

@@ -62,6 +62,7 @@ def _read(document: Document, base: Path) -> Config:
 def _daemon(table: Table, base: Path, warnings: list[str]) -> DaemonConfig:
     ports = table.read("ports", values.port_range, None)
     address = table.read("gateway", values.loopback_address, (Gateway().host, Gateway().port))
+    own_origins = table.read("own_origins", values.boolean, False)
     folders = tuple(
         # a relative folder is one beside the file that names it: the daemon's own working directory is nobody's choice
         base / Path(folder).expanduser()
@@ -75,6 +76,7 @@ def _daemon(table: Table, base: Path, warnings: list[str]) -> DaemonConfig:
             )
     return DaemonConfig(
         gateway=Gateway(host=address[0], port=address[1]) if address else None,
+        own_origins=own_origins,
         ports=PortRange(first=ports[0], last=ports[1]) if ports else PortRange(),
         services_dirs=folders,
     )

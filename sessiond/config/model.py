@@ -58,9 +58,13 @@ class PortRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonConfig:
-    """The daemon itself. ``gateway`` None: no door for browsers. ``services_dirs`` are absolute."""
+    """The daemon itself. ``gateway`` None: no door for browsers. ``services_dirs`` are absolute.
+
+    ``own_origins``: URLs have a host name for each session, which makes it an origin of its own to browsers.
+    """
 
     gateway: Gateway | None = field(default_factory=Gateway)
+    own_origins: bool = False
     ports: PortRange = field(default_factory=PortRange)
     services_dirs: tuple[Path, ...] = ()
 

@@ -30,7 +30,7 @@ def test_what_holds_at_once_and_what_after_a_restart(tmp_path: Path) -> None:
     )
     new = read(
         tmp_path,
-        'daemon = { gateway = "", ports = "6000-6010", services_dirs = ["b", "c"] }\n'
+        'daemon = { gateway = "", ports = "6000-6010", services_dirs = ["b", "c"], own_origins = true }\n'
         'notify.command = ["x"]\nidle = { after = "1h30m", warn = "5m" }\n'
         '[clusters.local]\nsetup = "hush"\n[clusters.three]\nhost = "three"\n'
         '[clusters.two]\nhost = "zwei"\nroute = "jump"\npoll = "1m"\ndefaults.password = "husher"\n',
@@ -38,6 +38,7 @@ def test_what_holds_at_once_and_what_after_a_restart(tmp_path: Path) -> None:
     changes = diff(old, new)
     assert ("daemon.gateway: 127.0.0.1:8700 -> off", "daemon.ports: 50000-55500 -> 6000-6010") == changes.restart
     assert (
+        "daemon.own_origins: false -> true",
         f"daemon.services_dirs: {tmp_path / 'a'} removed",
         f"daemon.services_dirs: {tmp_path / 'c'} added",
         "notify.command changed",

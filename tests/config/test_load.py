@@ -95,6 +95,7 @@ def test_everything_set(tmp_path: Path) -> None:
 [daemon]
 gateway = "[::1]:0"
 ports = "51000-51010"
+own_origins = true
 services_dirs = ["mine", "{tmp_path}"]
 [notify]
 command = ["notify-send", "{{title}}"]
@@ -127,6 +128,7 @@ setup = "true"
         )
     )
     assert Gateway(host="::1", port=0) == config.daemon.gateway
+    assert config.daemon.own_origins
     assert PortRange(first=51000, last=51010) == config.daemon.ports
     assert (tmp_path / "mine", tmp_path) == config.daemon.services_dirs
     assert NotifyConfig(command=("notify-send", "{title}")) == config.notify

@@ -35,6 +35,10 @@ class Book:
         """The door at a port."""
         return self.doors.get(open_port)
 
+    def named(self, name: str) -> Door | None:
+        """The door of a session's name."""
+        return next((one for one in self.doors.values() if one.name == name), None)
+
     def carried(self, open_port: int, sent: int, received: int) -> None:
         """Sum up the bytes."""
         assert open_port in self.doors
@@ -51,6 +55,7 @@ def door(
     *,
     open_port: int = PORT,
     session_id: str = SESSION,
+    name: str = "lab",
     ready: bool = True,
     phrase: str = "running",
     following: str = "",
@@ -62,7 +67,7 @@ def door(
     return Door(
         open_port=open_port,
         session_id=session_id,
-        name="lab",
+        name=name,
         ready=ready,
         phrase=phrase,
         next=following,

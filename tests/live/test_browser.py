@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -38,6 +39,20 @@ async def test_jupyterlab_opens_and_the_token_leaves_the_address_bar(house: Work
         assert 0 == await page.ask("document.querySelectorAll('.Toastify__toast').length")
         await page.picture(tmp_path / "jupyterlab.png")
         assert (tmp_path / "jupyterlab.png").stat().st_size > 20_000
+        # The same at an origin of its own, which this browser does not know yet.
+        house.configure("own_origins = true")
+        await anyio.to_thread.run_sync(house.client.reload)
+        own = (await anyio.to_thread.run_sync(house.client.session, session["name"]))["url"]
+        assert own is not None
+        assert own.startswith(f"http://{session['name']}.localhost:")
+        await page.go(own)
+        await page.until(
+            "location.hostname.endsWith('.localhost') && document.querySelectorAll('.jp-LauncherCard').length > 3"
+        )
+        assert "sessiond=" not in await page.ask("location.href")
+        await page.until(
+            "fetch(document.baseURI + '/api/kernels', {credentials: 'include'}).then((one) => one.ok, () => false)"
+        )
 
 
 async def test_a_web_shell_is_typed_into(house: Workspace) -> None:
@@ -78,3 +93,34 @@ async def test_the_waiting_page_becomes_the_service(house: Workspace) -> None:
         await page.until("document.body?.innerText.includes('waiting for the service to answer')")
         await anyio.to_thread.run_sync(lambda: gate.write_text("go\n"))
         await page.until("document.title === 'Here at last'")
+
+
+async def test_each_session_has_an_origin_of_its_own(house: Workspace) -> None:
+    """The browser finds it by its name; cookies and pages of one are not another's, though both are open in it."""
+    house.configure("own_origins = true")
+    (house.services / "page").mkdir()
+    (house.services / "page" / "start-template.sh").write_text(
+        'echo "<title>$service_word</title>" > index.html\npython3 -m http.server --bind 127.0.0.1 $servicePort\n'
+    )
+    house.daemon()
+    one, two = [
+        await anyio.to_thread.run_sync(partial(house.start, "page", name=word, set={"service_word": word}))
+        for word in ("one", "two")
+    ]
+    reads = "fetch({!r}, {{credentials: 'include', mode: {!r}}}).then((got) => got.text(), () => 'nothing')"
+    async with chromium() as page:
+        for session in (two, one):
+            assert session["url"] is not None
+            assert session["url"].startswith(f"http://{session['name']}.localhost:")
+            await page.go(session["url"])
+            await page.until(f"document.title === {session['name']!r}")
+            assert "/" == await page.ask("location.pathname + location.search")
+            await page.ask("document.cookie = `seen=by ${document.title}; path=/`")
+        assert "seen=by one" == await page.ask("document.cookie")
+        root = await page.ask("location.origin")
+        there = root.replace("one.", "two.")
+        assert "<title>one</title>\n" == await page.ask(reads.format(f"{root}/", "cors"))
+        assert "nothing" == await page.ask(reads.format(f"{there}/", "cors"))
+        assert "" == await page.ask(reads.format(f"{there}/", "no-cors"))
+        # Nor by the other's path at this one's name.
+        assert "alone" in await page.ask(reads.format(f"{root}/me/{two['open_port']}/", "cors"))
