@@ -33,6 +33,7 @@ class Last(msgspec.Struct, frozen=True):
     mode: str = ""
     time: str = ""
     directives: tuple[str, ...] = ()
+    max_wait_s: float | None = None
     settings: dict[str, str] = {}
 
 
@@ -56,8 +57,8 @@ class Memory:
     def recalled(self, request: Request) -> Request:
         """The request with what was said the last time behind it, if it asks for that.
 
-        What goes with a cluster (mode, directives) is not taken to another one. Raises SpecError where nothing is
-        remembered, NotFound, Conflict.
+        What goes with a cluster (mode, directives, the longest wait) is not taken to another one. Raises SpecError
+        where nothing is remembered, NotFound, Conflict.
         """
         if not request.again:
             return request
@@ -74,12 +75,14 @@ class Memory:
         here = request.cluster in ("", last.cluster)
         spoken = any(_is_scheduler(name) for name in request.settings)
         mode = last.mode if here and not spoken else ""
+        same = here and request.mode in ("", last.mode)
         return replace(
             request,
             cluster=request.cluster or last.cluster,
             mode=request.mode or mode,
             time=request.time or last.time,
-            directives=request.directives or (last.directives if here and request.mode in ("", last.mode) else ()),
+            directives=request.directives or (last.directives if same else ()),
+            max_wait_s=request.max_wait_s or (last.max_wait_s if same else None),
             remembered=last.settings,
         )
 
@@ -92,6 +95,7 @@ class Memory:
             mode=session.spec.mode.value if said else "",
             time=request.time,
             directives=request.directives,
+            max_wait_s=request.max_wait_s,
             settings=behind(request.remembered, self._settings(request, session)),
         )
         text = msgspec.json.encode(last).decode()

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
+from sessiond.api.durations import duration_s
 from sessiond.api.service import Desk
 from sessiond.api.takeover import take_over
 from sessiond.config.model import Ssh
@@ -16,12 +17,8 @@ from sessiond.core.session import Endpoint, Session
 from sessiond.core.spec import Mode
 
 SSH_PORT = 22
-_LONGEST_S = 366 * 86400
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _HERE = "127.0.0.1"
 _JOBLESS = frozenset({Mode.LOCAL, Mode.CONTROLLER})
-_BY_UNITS = re.compile(r"(?:[0-9]{1,6}[dhms]){1,4}", re.ASCII)
-_BY_CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9])(?::([0-5][0-9]))?", re.ASCII)
 
 
 class ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -121,21 +118,6 @@ def node_of(session: Session) -> str:
             hint=f"sessionctl wait {session.name} --for start waits for it",
         )
     return session.job.nodes[0]
-
-
-def duration_s(text: str) -> int:
-    """``+30m``, ``2h``, ``1h30m`` or ``+HH:MM:SS`` in seconds. Raises SpecError."""
-    words = text.removeprefix("+")
-    clock = _BY_CLOCK.fullmatch(words)
-    if clock is not None:
-        found = int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3] or 0)
-    elif _BY_UNITS.fullmatch(words):
-        found = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([dhms])", words))
-    else:
-        raise SpecError(f'"{printable(text)}" is no length of time', hint="write it as +30m, +2h, +1h30m or +01:30:00")
-    if not 0 < found <= _LONGEST_S:
-        raise SpecError(f'"{printable(text)}" is not between a second and a year', hint="write it as +30m or +2h")
-    return found
 
 
 def unreachable(error: RemoteError) -> SessiondError:

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
+from sessiond.api.durations import duration_s
 from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.api.starter import Starter
@@ -44,10 +45,11 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
     set: dict[str, str] = msgspec.field(default_factory=dict)
     time: str = ""
     directives: list[str] = msgspec.field(default_factory=list)
+    max_wait: str = ""
     again: bool = False
 
     def request(self) -> Request:
-        """The same, as the runtime takes it."""
+        """The same, as the runtime takes it. Raises SpecError."""
         return Request(
             service=self.service,
             cluster=self.cluster,
@@ -56,8 +58,13 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
             settings=self.set,
             time=self.time,
             directives=tuple(self.directives),
+            max_wait_s=_max_wait_s(self.max_wait),
             again=self.again,
         )
+
+
+def _max_wait_s(text: str) -> float | None:
+    return duration_s(text, option="--max-wait", example="30m, 2h or 1d") if text else None
 
 
 class StopBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,6 +153,7 @@ class SessionRoutes:
             name="" if session.name in self.desk.names() else session.name,
             time=said.time,
             directives=said.directives,
+            max_wait_s=said.max_wait_s,
             remembered=said.settings,
         )
         return web.json_response(self.desk.view(await self._starter.start(like)), status=201)

@@ -117,7 +117,7 @@ class StartRequest(TypedDict, total=False):
     """The body of ``POST /v1/sessions`` and ``POST /v1/plan``; only ``service`` is required.
 
     ``service`` may be a workflow's name. ``set`` holds KEY -> VALUE as typed; ``time`` is HH:MM:SS (or MM:SS, or
-    minutes). With ``again``, what is not said is as it was the last time.
+    minutes), ``max_wait`` a length of time such as ``2h``. With ``again``, what is not said is as it was the last time.
     """
 
     service: str
@@ -127,6 +127,7 @@ class StartRequest(TypedDict, total=False):
     set: dict[str, str]
     time: str
     directives: list[str]
+    max_wait: str
     again: bool
 
 

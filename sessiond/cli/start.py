@@ -49,6 +49,7 @@ def request_options(function: F) -> F:
             ),
             click.option("--again", is_flag=True, help="As the last time, but for what is said now; not secrets."),
             click.option("--time", "walltime", metavar="HH:MM:SS", help="The walltime to ask for."),
+            click.option("--max-wait", metavar="DURATION", help="Give up if there is no node after so long: 2h."),
             click.option(
                 "--directive", "directives", metavar="TEXT", multiple=True, help="A line for the scheduler, as it is."
             ),
@@ -65,6 +66,7 @@ def request(
     name: str | None,
     values: tuple[str, ...],
     walltime: str | None,
+    max_wait: str | None,
     directives: tuple[str, ...],
     again: bool,
 ) -> StartRequest:
@@ -80,6 +82,8 @@ def request(
         found["set"] = dict(map(_pair, values))
     if walltime is not None:
         found["time"] = walltime
+    if max_wait is not None:
+        found["max_wait"] = max_wait
     if directives:
         found["directives"] = list(directives)
     if again:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sessiond.core import pace
 from sessiond.core.actions import Action, CancelJob, Cleanup, FetchHistory, FindJob, Stage, Submit
@@ -28,7 +29,7 @@ from sessiond.core.events import (
 from sessiond.core.ids import JobId, SessionId, action_id
 from sessiond.core.lane import Ordered
 from sessiond.core.session import JobRef, Outcome, Phase, Problem, Session, State
-from sessiond.core.table import DEADLINES, IGNORED, READY_WITHIN, TABLE, Rule
+from sessiond.core.table import DEADLINES, IGNORED, MAX_WAIT, PAUSED_BY, READY_WITHIN, TABLE, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,16 @@ def step(session: Session, event: Event, now: float) -> Step:
 
 def deadline_s(session: Session) -> float | None:
     """How many seconds of observed time the session's state may last; None where it may last for ever."""
+    if session.problem is not None and session.problem.code == PAUSED_BY.get(session.state):
+        return None
     seconds = DEADLINES.get(session.state)
-    return session.spec.service.ready_within_s if seconds == READY_WITHIN else seconds
+    if seconds == READY_WITHIN:
+        return session.spec.service.ready_within_s
+    if seconds == MAX_WAIT:
+        # What was put back into the queue has worked before: to end it then might lose that.
+        first = session.job is not None and not session.job.restarts and session.ready_at is None
+        return session.spec.max_wait_s if first else None
+    return seconds
 
 
 def _ordered(kind: type[Action] | None, after: Session, event: Event) -> Action | None:
@@ -218,11 +227,14 @@ def _with_retry(after: Session, rule: Rule, now: float, *, moved: bool) -> Sessi
 _WORRIED = frozenset({State.RECONCILE, State.ABANDON, State.VERIFY, State.KILL, State.ENDED})
 """States that are entered because of a problem or that end it all: they keep the last one; progress clears it."""
 
+QUEUE_TIMEOUT: Final = "queue-timeout"
+"""The code of a job's problem that it had no node for longer than the person had said."""
+
 _TOO_LATE = {
     State.RENDER: ("prepare-timeout", "the session's files could not be put in place in time"),
     State.SUBMIT: ("submit-timeout", "the job could not be submitted in time"),
     State.RECONCILE: ("reconcile-timeout", "it could not be found out in time whether the job was submitted"),
-    State.WAIT_FOR_NODE: ("queue-timeout", "the job waited longer than was asked for"),
+    State.WAIT_FOR_NODE: (QUEUE_TIMEOUT, "the job had no node within the time that --max-wait gives it"),
     State.START: ("start-timeout", "the session's script did not come to the start of its service in time"),
     State.VERIFY: ("history-timeout", "nobody could say what became of the job"),
     State.KILL: ("kill-timeout", "the job did not go when it was told to; it is told again, harder"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sessiond.core.ids import ClusterName, JobId, JobTag, SessionId, tag_of
 from sessiond.core.spec import LaunchSpec
@@ -85,6 +86,10 @@ class Endpoint:
     scheme: str = "http"
     path: str = ""
     host_keys: tuple[str, ...] = ()
+
+
+NO_ROOM: Final = "disk-full"
+"""The code of a problem that is a full disk, or a quota that is used up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,6 +143,7 @@ class LaunchSpec:
     ``jobdir`` is the session's folder on the execution host and ``setup`` lines put before every script there.
     ``host`` is the cluster's login node as it was configured; empty for this machine.
     ``listen`` is where the service should listen, and ``licence`` whose licences its programs use.
+    ``max_wait_s``: a job that has had no node for so long is given up; None: it may wait for ever.
     """
 
     service: ServiceSpec
@@ -159,6 +160,7 @@ class LaunchSpec:
     listen: Listen = Listen.LOOPBACK
     authored: tuple[str, ...] = ()
     licence: Licence | None = None
+    max_wait_s: float | None = None
     urlend: str = field(default="", repr=False)
 
     @property

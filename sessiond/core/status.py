@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from sessiond.core.link import Link, LinkState
+from sessiond.core.machine import QUEUE_TIMEOUT, deadline_s
 from sessiond.core.session import Outcome, Phase, Problem, Session, State
 from sessiond.core.spec import Mode
 
@@ -108,6 +109,8 @@ def advice(session: Session) -> str:
     if problem is not None and problem.hint:
         return problem.hint
     again = f"sessionctl start {session.spec.workflow} --again"
+    if problem is not None and problem.code == QUEUE_TIMEOUT:
+        return f"{again} --max-wait LONGER; a shorter --time, fewer nodes or another partition may come sooner"
     alone = session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER)
     logs = f"sessionctl logs {session.name}"
     match outcome:
@@ -182,6 +185,9 @@ def _waiting(session: Session, now: float) -> tuple[str, str, Severity]:
     following = "it starts when the scheduler finds room"
     if job is not None and job.expected_start is not None and job.expected_start > now:
         following = f"the scheduler expects to start it in {about(job.expected_start - now)}"
+    limit_s = deadline_s(session)
+    if limit_s is not None:
+        following = f"{following}; it is given up after {in_full(limit_s)} in the queue"
     if job is not None and job.phase is Phase.CONFIGURING:
         return "its node is being prepared", "it starts when the node is ready", Severity.BUSY
     if job is not None and job.reason.startswith("waiting"):
@@ -276,6 +282,15 @@ def _for(seconds: float) -> str:
 
 def _in(seconds: float) -> str:
     return f"in {about(seconds)}" if seconds >= 1 else "at once"
+
+
+def in_full(seconds: float) -> str:
+    """A length of time in all of its units that are not nought."""
+    left, words = int(seconds), []
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        words += [f"{count} {'day' if unit == 'days' and count == 1 else unit}"] if count else []
+    return " ".join(words) or "0 s"
 
 
 def about(seconds: float) -> str:

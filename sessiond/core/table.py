@@ -45,7 +45,7 @@ from sessiond.core.events import (
     TunnelDown,
     TunnelUp,
 )
-from sessiond.core.session import Outcome, State
+from sessiond.core.session import NO_ROOM, Outcome, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +218,20 @@ WANTS: Final[Mapping[State, frozenset[Want]]] = MappingProxyType(
 READY_WITHIN: Final = -1.0
 """In DEADLINES: the service's own ``ready_within``."""
 
+MAX_WAIT: Final = -2.0
+"""In DEADLINES: how long the person said that the job may wait for its first node, if they said it."""
+
+PAUSED_BY: Final[Mapping[State, str]] = MappingProxyType(
+    dict.fromkeys((State.RENDER, State.SUBMIT, State.RECONCILE), NO_ROOM)
+)
+"""The code of a problem that the person has to see to, while which the state's deadline does not count."""
+
 DEADLINES: Final[Mapping[State, float]] = MappingProxyType(
     {
         State.RENDER: 15 * 60.0,
         State.SUBMIT: 30 * 60.0,
         State.RECONCILE: 60 * 60.0,
+        State.WAIT_FOR_NODE: MAX_WAIT,
         State.START: READY_WITHIN,
         State.VERIFY: 24 * 3600.0,
         # Longer than a kill script may take (five minutes), so that the first order is not overtaken by the second.

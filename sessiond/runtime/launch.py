@@ -27,8 +27,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 class Request:
     """What a person asked for, as they typed it; ``service`` may be a workflow, and ``cluster`` is empty if not said.
 
-    ``remembered`` are values that stand behind ``settings`` and before a cluster's defaults; with ``again`` they are to
-    be those of the last time.
+    ``max_wait_s`` is how long the job may wait for its first node. ``remembered`` are values that stand behind
+    ``settings`` and before a cluster's defaults; with ``again`` they are to be those of the last time.
     """
 
     service: str
@@ -38,6 +38,7 @@ class Request:
     settings: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
     directives: tuple[str, ...] = ()
+    max_wait_s: float | None = None
     again: bool = False
     remembered: Mapping[str, str] = field(default_factory=dict)
 
@@ -156,7 +157,14 @@ def launch_spec(
         listen=place.listen.get(found.mode, Listen.LOOPBACK),
         authored=found.authored,
         licence=licence_of(found.params),
+        max_wait_s=_max_wait_s(request, found.mode),
     )
+
+
+def _max_wait_s(request: Request, mode: Mode) -> float | None:
+    if request.max_wait_s is not None and mode not in SCHEDULED:
+        raise SpecError(f"--max-wait: mode {mode} has no queue to wait in", hint="leave it out")
+    return request.max_wait_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

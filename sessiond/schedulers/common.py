@@ -14,7 +14,7 @@ from sessiond.core.command import Command, Completed
 from sessiond.core.errors import SpecError, Unreadable
 from sessiond.core.events import Staged, StageDelayed, StageFailed
 from sessiond.core.ids import ALPHABET, ID_LENGTH
-from sessiond.core.session import Endpoint, Problem, Session
+from sessiond.core.session import NO_ROOM, Endpoint, Problem, Session
 
 RECORD = "\x1e"
 FIELD = "\x1f"
@@ -211,6 +211,12 @@ def room_hint(text: str) -> str:
     return "Free some space there; it is tried again." if _FULL in text else ""
 
 
+def trouble(code: str, message: str, text: str, hint: str = "") -> Problem:
+    """A problem of which ``text`` says that it is want of room, or not: then ``code`` and ``hint`` are its own."""
+    room = room_hint(text)
+    return Problem(code=NO_ROOM if room else code, message=message, hint=room or hint)
+
+
 def _unprepared(status: str, last_line: str) -> StageDelayed | StageFailed:
     if status in {"124", "137"}:
         message = f"the service's preparation was ended after {PREPARE_LIMIT_S // 60} minutes"
@@ -218,7 +224,7 @@ def _unprepared(status: str, last_line: str) -> StageDelayed | StageFailed:
         message = f"the service's preparation failed with status {printable(status)}"
     said = f": {last_line}" if last_line else ""
     if hint := room_hint(last_line):
-        return StageDelayed(problem=Problem(code="disk-full", message=message + said, hint=hint))
+        return StageDelayed(problem=Problem(code=NO_ROOM, message=message + said, hint=hint))
     hint = "The session's log has all of its output."
     return StageFailed(problem=Problem(code="prepare", message=message + said, hint=hint))
 
@@ -226,7 +232,7 @@ def _unprepared(status: str, last_line: str) -> StageDelayed | StageFailed:
 def _unwritten(text: str) -> StageDelayed | StageFailed:
     message = f"the session's folder cannot be written: {text or 'no reason was given'}"
     if hint := room_hint(text):
-        return StageDelayed(problem=Problem(code="disk-full", message=message, hint=hint))
+        return StageDelayed(problem=Problem(code=NO_ROOM, message=message, hint=hint))
     for words, hint in _LASTING.items():
         if words in text:
             return StageFailed(problem=Problem(code="stage", message=message, hint=hint))

@@ -42,6 +42,7 @@ FIRST = Request(
     mode="slurm",
     time="60",
     directives=("--nice",),
+    max_wait_s=60.0,
     settings={"a.b": "1", "partition": "gpu", "my_token": "x", "pin": "y"},
 )
 
@@ -57,6 +58,7 @@ def test_what_was_said_comes_back(memory: Memory) -> None:
     kept(memory, FIRST)
     found = memory.recalled(AGAIN)
     assert ("frontier", "slurm", "60", ("--nice",)) == (found.cluster, found.mode, found.time, found.directives)
+    assert 60.0 == found.max_wait_s
     assert ({}, {"a_b": "1", "partition": "gpu"}) == (found.settings, found.remembered)
     assert "5" == memory.recalled(replace(AGAIN, time="5")).time
     assert AGAIN.service == memory.recalled(replace(AGAIN, again=False)).service
@@ -66,7 +68,7 @@ def test_another_place_or_mode(memory: Memory) -> None:
     """A mode and directives are a cluster's; a form's own word about the mode counts as one."""
     kept(memory, FIRST)
     there = memory.recalled(replace(AGAIN, cluster="local"))
-    assert ("local", "", ()) == (there.cluster, there.mode, there.directives)
+    assert ("local", "", (), None) == (there.cluster, there.mode, there.directives, there.max_wait_s)
     login = memory.recalled(replace(AGAIN, mode="controller"))
     assert ("frontier", "controller", ()) == (login.cluster, login.mode, login.directives)
     assert "" == memory.recalled(replace(AGAIN, settings={"pwrl_host.jobschedulertype": "CONTROLLER"})).mode

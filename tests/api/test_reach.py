@@ -13,7 +13,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from sessiond.api.reach import duration_s
+from sessiond.api.durations import duration_s
 from sessiond.config.model import ClusterConfig, Ssh
 from sessiond.core.errors import AnswerLost, NeedsLogin, NotSent, SpecError
 from sessiond.core.session import State

@@ -7,7 +7,18 @@ from collections import defaultdict
 from sessiond.core.link import LINK_EVENTS, LINK_IGNORED, LINK_TABLE, LinkState
 from sessiond.core.link import Rule as LinkRule
 from sessiond.core.session import State
-from sessiond.core.table import ANSWERS, DEADLINES, EVENTS, IGNORED, READY_WITHIN, TABLE, WANTS, Rule
+from sessiond.core.table import (
+    ANSWERS,
+    DEADLINES,
+    EVENTS,
+    IGNORED,
+    MAX_WAIT,
+    PAUSED_BY,
+    READY_WITHIN,
+    TABLE,
+    WANTS,
+    Rule,
+)
 
 INTRO = """# The states of a session
 
@@ -68,7 +79,10 @@ def _deadline(state: State) -> str:
         return "none"
     if seconds == READY_WITHIN:
         return "the service's `ready_within`"
-    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+    if seconds == MAX_WAIT:
+        return "`--max-wait`, if it was said; for its first node"
+    room = "; does not count while there is no room" if state in PAUSED_BY else ""
+    return (f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min") + room
 
 
 def _rules() -> str:

@@ -35,7 +35,7 @@ from sessiond.core.events import (
     TunnelUp,
 )
 from sessiond.core.machine import create, deadline_s, step
-from sessiond.core.session import Outcome, Phase, Problem, State
+from sessiond.core.session import NO_ROOM, Outcome, Phase, Problem, State
 from tests.core.builders import JOB, NOW, WRONG, Story, a_session, an_endpoint
 
 UP = (Staged(), Submitted(job=JOB), JobRunning(nodes=("n1",)), EndpointPublished(endpoint=an_endpoint()), TunnelUp())
@@ -276,6 +276,32 @@ def test_a_suspended_job_stays_where_it_is() -> None:
     """Its phase is known, its state is not changed: a suspended service is not a dead one."""
     story = running().hears(JobRunning(phase=Phase.SUSPENDED, nodes=("n1",)))
     assert (State.RUNNING, Phase.SUSPENDED) == (story.state, story.session.job.phase)  # type: ignore[union-attr]
+
+
+def test_a_job_waits_for_its_first_node_as_long_as_was_said() -> None:
+    """For ever if nothing was; and one that had a node before may wait for another for ever."""
+    session = a_session(State.WAIT_FOR_NODE)
+    assert deadline_s(session) is None
+    limited = replace(session, spec=replace(session.spec, max_wait_s=7200.0))
+    assert 7200.0 == deadline_s(limited)
+    assert limited.job is not None
+    assert deadline_s(replace(limited, job=replace(limited.job, restarts=1))) is None
+    assert deadline_s(replace(limited, ready_at=NOW)) is None
+    ended = step(limited, DeadlineExpired(), NOW).after
+    assert (State.KILL, Outcome.FAILED, "queue-timeout") == (
+        ended.state,
+        ended.ending,
+        ended.problem.code,  # type: ignore[union-attr]
+    )
+
+
+@pytest.mark.parametrize("state", [State.RENDER, State.SUBMIT, State.RECONCILE])
+def test_want_of_room_is_waited_for(state: State) -> None:
+    """A full disk is the person's to see to, however long that takes; it ends no session."""
+    session = a_session(state)
+    assert deadline_s(session) is not None
+    assert deadline_s(replace(session, problem=Problem(code=NO_ROOM, message="the disk is full"))) is None
+    assert deadline_s(replace(session, problem=WRONG)) is not None
 
 
 def test_start_has_the_services_own_deadline() -> None:

@@ -95,3 +95,21 @@ def test_stop_while_pending_while_running_and_twice(cluster: Cluster) -> None:
         again = me.ctl("stop", "r")
         assert 0 == again.status, again
         assert 2 == cluster.sbatch_calls() - 1  # the job in the way is the third
+
+
+def test_a_job_that_waits_for_too_long_is_given_up(cluster: Cluster) -> None:
+    """As long as --max-wait says, and no longer: its job leaves the queue, and what to do is said."""
+    with person(cluster, start=False) as me:
+        add_where(me)
+        me.daemon()
+        cluster.submit("sleep 600", "--exclusive", "--nodelist=node1", "--time=60")
+        wanted = ("start", "where", "--on", "bed", "--name", "p", "--time", "30", "--directive=--nodelist=node1")
+        refused = me.ctl(*wanted, "--max-wait", "soon")
+        assert (2, True) == (refused.status, "--max-wait" in refused.err)
+        done = me.ctl(*wanted, "--max-wait", "3s")
+        assert (1, True) == (done.status, "--max-wait" in done.err), done.err
+        session = ended(me, cluster, "p", "failed")
+        assert "CANCELLED" == cluster.until_job(job_of(session), "CANCELLED").state
+        why = me.ctl("why", "p").out
+        assert "no node within the time that --max-wait gives it" in why
+        assert "start where --again --max-wait LONGER" in why

@@ -66,6 +66,17 @@ def test_modes() -> None:
     assert "Clusters: local, frontier; config.toml names them." == refused.value.hint
 
 
+def test_how_long_a_job_may_wait(catalogue: Catalogue) -> None:
+    """It goes with the session; where there is no queue it is refused."""
+    plain = Request(service="tiny", cluster="frontier")
+    limited = replace(plain, max_wait_s=7200.0)
+    assert 7200.0 == made(catalogue, limited, FRONTIER).spec.max_wait_s
+    assert made(catalogue, plain, FRONTIER).spec.max_wait_s is None
+    for request, place in ((replace(limited, cluster="local"), PLACE), (replace(limited, mode="controller"), FRONTIER)):
+        with pytest.raises(SpecError, match=r"--max-wait: mode [a-z]+ has no queue to wait in"):
+            made(catalogue, request, place)
+
+
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Catalogue:
     """One service, without parameters of its own."""

@@ -115,7 +115,7 @@ class Batch(ABC):
                 return SubmitDelayed(problem=problem)
             case 73, ["folder", text]:
                 message = f"the session's folder cannot be used: {common.printable(text)}"
-                return SubmitDelayed(problem=Problem(code="submit", message=message, hint=common.room_hint(text)))
+                return SubmitDelayed(problem=common.trouble("submit", message, text))
             case 76, ["fenced", _]:
                 return SubmitDelayed(
                     problem=Problem(code="fenced", message="this attempt was given up before it began")
@@ -140,7 +140,7 @@ class Batch(ABC):
                 return JobAbsent()
             case 75, "unsettled":
                 message = f"it is not settled whether the job was submitted: {common.printable(text)}"
-                return FindDelayed(problem=Problem(code="find", message=message, hint=common.room_hint(text)))
+                return FindDelayed(problem=common.trouble("find", message, text))
         raise Unreadable(f"the search for the session's job ended with status {done.rc} and cannot be understood")
 
     # Looks.

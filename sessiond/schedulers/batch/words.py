@@ -66,12 +66,8 @@ class Lexicon:
     def problem(self, rc: int, err: str) -> Problem:
         """The scheduler's own words, and what a person can do."""
         words = self.in_words(err) or f"exit status {rc}, and no word why"
-        hint = common.room_hint(err)
-        if not hint and self.proof(rc, err) is Proof.REFUSED:
-            hint = self.hint(err)
-        elif not hint:
-            hint = self.when_down(err)
-        return Problem(code="submit", message=f"the scheduler says: {words}", hint=hint)
+        hint = self.hint(err) if self.proof(rc, err) is Proof.REFUSED else self.when_down(err)
+        return common.trouble("submit", f"the scheduler says: {words}", err, hint)
 
     def refusal(self, rc: int, err: str) -> SubmitDelayed | SubmitUnknown | SubmitRejected:
         """What a failed submission means for the session."""
