@@ -6,6 +6,8 @@ cd "$SESSIOND_JOBDIR" || exit 1
 . "$SESSIOND_JOBDIR/lib/ports.sh" || exit 1
 # shellcheck source=socket.sh
 . "$SESSIOND_JOBDIR/lib/socket.sh" || exit 1
+# shellcheck source=scp.sh
+. "$SESSIOND_JOBDIR/lib/scp.sh" || exit 1
 
 # A prefix for commands in the workspace. There is no way back to it, and what templates ask of it is done here.
 sshusercontainer="bash $SESSIOND_JOBDIR/lib/here.sh"
@@ -90,6 +92,6 @@ case $SESSIOND_LISTEN in
 esac
 export SESSIOND_BIND SESSIOND_LISTEN_SOCKET
 export -f sessiond_sockets sessiond_ephemeral sessiond_identity sessiond_stale sessiond_reserve sessiond_choose_port
-export -f sessiond_write displayErrorMessage findAvailablePort
+export -f sessiond_write displayErrorMessage findAvailablePort scp sessiond_workspace_path
 export -f sessiond_host_keys sessiond_publish_endpoint sessiond_listen_socket
 sessiond_publish_endpoint "port=$servicePort"

@@ -88,6 +88,30 @@ def test_words_for_the_workspace_are_given_to_a_shell(trial: MakeTrial, tmp_path
     assert ["one", "a", "b", str(tmp_path), "0"] == one.log().splitlines()
 
 
+def test_files_of_the_workspace_are_copied_here(trial: MakeTrial, tmp_path: Path) -> None:
+    """What templates fetch of their own folder is here; what is not is said; other copies are the program's."""
+    there = tmp_path / "bin" / "scp"
+    there.parent.mkdir()
+    there.write_text('#!/bin/sh\necho "program: $*"\n')
+    there.chmod(0o755)
+    (tmp_path / "at home").write_text("home\n")
+    one = trial(
+        "options='-o StrictHostKeyChecking=no -q -P 22'\n"
+        "mkdir -p service/conf && echo one >service/conf/one.yaml\n"
+        "scp ${options} usercontainer:${pw_job_dir}/${service_name}/conf/one.yaml two.yaml && cat two.yaml\n"
+        'bash -c "scp -rp ${USER_CONTAINER_HOST}:${service_name}/conf three" && cat three/one.yaml\n'
+        "scp 'me@usercontainer:at home' . && cat 'at home'\n"
+        "scp two.yaml usercontainer:four.yaml && cat ~/four.yaml\n"
+        "scp usercontainer:/no/such.tgz . 2>&1; echo $?\n"
+        "scp -r elsewhere:a b\n"
+    )
+    assert 0 == one.run(HOME=str(tmp_path), PATH=f"{there.parent}:{os.environ['PATH']}")
+    *copied, refused, status, other = one.log().splitlines()
+    assert ["one", "one", "home", "one"] == copied
+    assert refused.startswith("scp: /no/such.tgz is not on ")
+    assert ("1", "program: -r elsewhere:a b") == (status, other)
+
+
 def kill(one: MakeTrial, template: str, tmp_path: Path, *, status: int = 0) -> str:
     """Run a session's kill script, with an ssh on the PATH that says what it was asked; what that and it printed."""
     there = tmp_path / "bin" / "ssh"
