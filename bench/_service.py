@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ from aiohttp import web
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.gateway import Door, make_gateway, serve_gateway
 from sessiond.core.spec import Prefix, Scheme
+from sessiond.remote.peer import owner_of_peer
+from sessiond.runtime.tunnel import Peer
 
 PORT = 50000
 KEEPER = Doorkeeper(b"bench")
@@ -104,11 +107,15 @@ async def _service(sock: socket.socket) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
+async def _is_own(peer: Peer) -> bool:
+    return await owner_of_peer(peer.local, peer.remote) == os.geteuid()
+
+
 async def _serve(role: str, upstream: int) -> None:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     running: AbstractAsyncContextManager[None] = (
-        _service(sock) if role == "service" else serve_gateway(make_gateway(OneDoor(upstream), KEEPER), sock)
+        _service(sock) if role == "service" else serve_gateway(make_gateway(OneDoor(upstream), KEEPER, _is_own), sock)
     )
     async with running:
         print(sock.getsockname()[1], flush=True)

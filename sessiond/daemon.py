@@ -279,7 +279,7 @@ class Daemon:
         with gateway_socket(wanted.host, wanted.port, self._store) as door:
             desk.gateway = door.address
             desk.warnings = (*desk.warnings, *door.warnings)
-            app = make_gateway(SessionDoors(desk, self._standing), doorkeeper)
+            app = make_gateway(SessionDoors(desk, self._standing), doorkeeper, _is_own)
             async with serve_gateway(app, door.socket):
                 yield desk
 
@@ -403,7 +403,7 @@ def _read_lib() -> dict[str, bytes]:
 
 
 async def _is_own(peer: Peer) -> bool:
-    """Whether a connection to a session's own port comes from this user, or from root, who may anyway."""
+    """Whether a connection to one of our ports comes from this user, or from root, who may anyway."""
     return await owner_of_peer(peer.local, peer.remote) in (os.geteuid(), _ROOT)
 
 

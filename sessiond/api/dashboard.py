@@ -7,10 +7,8 @@ itself, no cookie: cookies go to every port of a host, other people's included, 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from weakref import WeakKeyDictionary
 
 import anyio
 import msgspec
@@ -22,9 +20,9 @@ from sessiond.api.dashboard_keys import LINK_S, Keys
 from sessiond.api.dashboard_page import PageRoutes, protect
 from sessiond.api.doorkeeper import is_own_host, is_own_origin
 from sessiond.api.gatewayport import Facts, gateway_socket
+from sessiond.api.peers import Allow, Peers, port_of
 from sessiond.config.model import Gateway
 from sessiond.core.errors import Refused, SessiondError
-from sessiond.runtime.tunnel import Peer
 
 _BEARER = "Bearer "
 _SHUTDOWN_S = 1.0
@@ -93,24 +91,17 @@ class _Guard:
     ``free`` are the handlers of those. ``way_in`` needs no token; all others do, however a path is spelled.
     """
 
-    def __init__(
-        self, keys: Keys, allow: Callable[[Peer], Awaitable[bool]], free: Collection[Handler], way_in: Handler
-    ) -> None:
+    def __init__(self, keys: Keys, allow: Allow, free: Collection[Handler], way_in: Handler) -> None:
         self._keys = keys
-        self._allow = allow
+        self._peers = Peers(allow)
         self._free = free
         self._way_in = way_in
-        self._known: WeakKeyDictionary[asyncio.BaseTransport, bool] = WeakKeyDictionary()
 
     async def refusal(self, request: web.Request) -> web.Response | None:
         """Why a request is not done; None where it may be."""
-        transport = request.transport
-        if transport is None:
-            return _refused("nobody is there any more", "", 400)
-        ends = _ends(transport)
-        if not await self._is_own(transport, ends):
+        if not await self._peers.welcome(request):
             return _refused("this dashboard belongs to another user", "start your own sessiond", 403)
-        if not is_own_host(request.headers.getall("Host", ()), ends.local[1]):
+        if not is_own_host(request.headers.getall("Host", ()), port_of(request)):
             return _refused("the dashboard answers only to the names of this machine", _AGAIN, 421)
         handler = request.match_info.handler
         if handler in self._free:
@@ -122,18 +113,6 @@ class _Guard:
             return _refused("this page is not known to sessiond, or no longer", _AGAIN, 403)
         return None
 
-    async def _is_own(self, transport: asyncio.BaseTransport, ends: Peer) -> bool:
-        """Whether a connection is from this user's own program, asked of the kernel once for each."""
-        if transport not in self._known:
-            self._known[transport] = await self._allow(ends)
-        return self._known[transport]
-
-
-def _ends(transport: asyncio.BaseTransport) -> Peer:
-    """The connection's two ends."""
-    local, remote = (transport.get_extra_info(name) for name in ("sockname", "peername"))
-    return Peer(local=(local[0], local[1]), remote=(remote[0], remote[1]))
-
 
 def _token(request: web.Request) -> str:
     said = request.headers.get("Authorization", "")
@@ -144,7 +123,7 @@ def _refused(message: str, hint: str, status: int) -> web.Response:
     return error_response(SessiondError(message, hint=hint, code="refused"), status)
 
 
-def make_dashboard(routes: Sequence[Routes], keys: Keys, allow: Callable[[Peer], Awaitable[bool]]) -> web.Application:
+def make_dashboard(routes: Sequence[Routes], keys: Keys, allow: Allow) -> web.Application:
     """The dashboard as an aiohttp application: the page, the way in, and ``routes`` behind it.
 
     ``allow`` says whether a connection may speak here at all.
@@ -170,7 +149,7 @@ async def serve_dashboard(
     gateway: Gateway | None,
     facts: Facts,
     routes: Sequence[Routes],
-    allow: Callable[[Peer], Awaitable[bool]],
+    allow: Allow,
     now: Callable[[], float],
 ) -> AsyncIterator[tuple[LinkRoutes, tuple[str, ...]]]:
     """Serve the dashboard while the context lasts, at the port after the gateway's if it can be had.

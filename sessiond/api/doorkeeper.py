@@ -1,7 +1,8 @@
 """Who may come in through the gateway: a token opens a session once, a cookie keeps it open.
 
 The gateway listens on loopback, where every user of the machine and every web page in the user's browser can knock.
-A token or cookie keeps out the former, the checks of ``Host`` and ``Origin`` the latter.
+The former are known by the kernel's word (`peers`): a browser takes a cookie to their ports of this address, too. A
+token or cookie, and the checks of ``Host`` and ``Origin``, keep out the latter.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 ``/sme/<openPort>/`` is the same for services that speak https, whose ``/me/`` leads there. ``<name>.localhost`` is an
 origin of one session's own: the same paths for it alone, and all others too where its service sees no prefix. A request
-passes, in this order, the checks of its Host, its path, its token or cookie and its Origin; then it is carried, or told
-in words why it cannot be yet.
+passes, in this order, the checks of whose program sends it, its Host, its path, its token or cookie and its Origin; then
+it is carried, or told in words why it cannot be yet.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from sessiond.api.gateway_headers import RawHeaders, wants_websocket
 from sessiond.api.gateway_relay import Lines, Route, Unintelligible, Unreachable, open_lines
 from sessiond.api.gateway_socket import UPGRADE, join
 from sessiond.api.gateway_target import Target, parse
+from sessiond.api.peers import Allow, Peers, port_of
 from sessiond.api.waiting import POLL_HEADER, Notice, answer, poll_answer
 from sessiond.core.spec import Prefix, Scheme
 
@@ -43,13 +44,14 @@ SHUTDOWN_S = 1.0
 """How long requests under way may take when the gateway closes. Sessions go on without it, browsers come back."""
 
 
-def make_gateway(doors: Doors, doorkeeper: Doorkeeper) -> web.Application:
+def make_gateway(doors: Doors, doorkeeper: Doorkeeper, allow: Allow) -> web.Application:
     """The gateway as an aiohttp application; to be served with `serve_gateway`, which knows the settings it needs.
 
-    It takes every path, but routes of other, longer paths may be added to the same application.
+    ``allow`` says whether a connection may speak here at all. The application takes every path, but routes of other,
+    longer paths may be added to it.
     """
     app = web.Application()
-    gateway = _Gateway(doors=doors, doorkeeper=doorkeeper)
+    gateway = _Gateway(doors=doors, doorkeeper=doorkeeper, peers=Peers(allow))
     app.cleanup_ctx.append(_with_lines)
     app.on_response_prepare.append(relay.unadorned)
     app.router.add_route("*", r"/{path:[\s\S]*}", gateway.serve, expect_handler=_later)
@@ -123,11 +125,14 @@ class _Visit:
 class _Gateway:
     doors: Doors
     doorkeeper: Doorkeeper
+    peers: Peers
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         html = "text/html" in request.headers.get("Accept", "")
-        name = own_host(request.headers.getall("Host", ()), _port_of(request))
+        if not await self.peers.welcome(request):
+            return answer(_ANOTHER_USER, html=html)
+        name = own_host(request.headers.getall("Host", ()), port_of(request))
         if name is None:
             return answer(_FOREIGN_HOST, html=html)
         raw, tokens = split_tokens(request.raw_path)
@@ -229,12 +234,6 @@ def _size(headers: RawHeaders) -> int:
     return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
-def _port_of(request: web.Request) -> int:
-    transport = request.transport
-    name = None if transport is None else transport.get_extra_info("sockname")
-    return int(name[1]) if isinstance(name, tuple) else 0
-
-
 def _elsewhere(status: int, location: str, cookies: tuple[str, ...] = ()) -> web.Response:
     response = web.Response(status=status, headers={"Location": location, "Cache-Control": "no-store"})
     for cookie in cookies:
@@ -251,6 +250,13 @@ def _say(visit: _Visit, notice: Notice) -> web.Response:
     return response
 
 
+_ANOTHER_USER = Notice(
+    status=403,
+    title="Not yours",
+    phrase="This address belongs to another user of this machine than the program that asks here.",
+    next="Your own sessions are where your own `sessionctl url NAME` says. A proxy must run as the sessions' user.",
+    severity="error",
+)
 _FOREIGN_HOST = Notice(
     status=421,
     title="Not this address",

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.gateway import Door, make_gateway, serve_gateway
+from sessiond.api.peers import Allow
 from sessiond.core.spec import Prefix, Scheme
+from sessiond.runtime.tunnel import Peer
 
 PORT = 50000
 SESSION = "0123456789ab"
@@ -108,13 +110,18 @@ def bound() -> socket.socket:
     return sock
 
 
+async def anybody(_peer: Peer) -> bool:
+    """Let every program in."""
+    return True
+
+
 @asynccontextmanager
-async def house(*doors: Door) -> AsyncIterator[House]:
+async def house(*doors: Door, allow: Allow = anybody) -> AsyncIterator[House]:
     """Run a gateway in front of some doors."""
     book = Book({one.open_port: one for one in doors})
     sock = bound()
     port = sock.getsockname()[1]
-    async with serve_gateway(make_gateway(book, KEEPER), sock):
+    async with serve_gateway(make_gateway(book, KEEPER, allow), sock):
         yield House(port, book)
 
 

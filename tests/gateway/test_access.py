@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from sessiond.core.spec import Scheme
+from sessiond.runtime.tunnel import Peer
 
 from .house import KEEPER, PORT, SESSION, Canned, ask, door, house, raw_service, service
 
@@ -154,3 +155,53 @@ async def test_services_that_speak_https(tls: ssl.SSLContext) -> None:
         ):
             sent_on = await ask(at, f"GET {asked} HTTP/1.1")
             assert (307, there) == (sent_on[0], sent_on[1]["location"])
+
+
+async def test_other_users_of_the_machine_are_turned_away() -> None:
+    """Neither the right cookie nor the right token helps, and not even a session's name is told."""
+    canned = Canned()
+
+    async def nobody(_peer: Peer) -> bool:
+        return False
+
+    async with raw_service(canned.talk) as upstream, house(door(upstream), allow=nobody) as at:
+        for line, *headers in (
+            (f"GET /me/{PORT}/ HTTP/1.1",),
+            (f"GET /me/{PORT}/?sessiond={TOKEN} HTTP/1.1", "Sec-Fetch-Mode: navigate"),
+            (f"GET /me/{PORT}/ HTTP/1.1", "Upgrade: websocket", "Connection: upgrade"),
+            (f"POST /me/{PORT}/ HTTP/1.1", "Content-Length: 0"),
+            (f"GET /me/{PORT}/ HTTP/1.1", "Sessiond-Poll: 1"),
+            ("GET /me/1/ HTTP/1.1",),
+        ):
+            status, got, body = await ask(at, line, *headers)
+            assert 403 == status, line
+            assert b"belongs to another user of this machine" in body
+            assert b"lab" not in body
+            assert "set-cookie" not in got
+        _, got, body = await ask(at, f"GET /me/{PORT}/ HTTP/1.1", "Accept: text/html", host="evil.example")
+        assert "text/html; charset=utf-8" == got["content-type"]
+        assert b"belongs to another user of this machine" in body
+    assert [] == canned.heads
+
+
+async def test_whose_a_connection_is_is_asked_once() -> None:
+    """A connection that is kept costs one question, each new one another; the two ends are those of the socket."""
+    asked: list[Peer] = []
+
+    async def allow(peer: Peer) -> bool:
+        asked.append(peer)
+        return True
+
+    async def hello(_request: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    async with service(app) as upstream, house(door(upstream), allow=allow) as at:
+        for _ in range(2):
+            async with aiohttp.ClientSession(headers={"Cookie": at.cookie}) as http:
+                for _ in range(3):
+                    async with http.get(at.url()) as got:
+                        assert 200 == got.status
+    assert [("127.0.0.1", at.port)] * 2 == [peer.local for peer in asked]
+    assert 2 == len({peer.remote for peer in asked})
