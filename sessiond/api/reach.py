@@ -72,7 +72,8 @@ class ReachRoutes:
             far = await self._desk.clusters.of(session).transport.connect(target)
         except RemoteError as error:
             raise unreachable(error) from error
-        return await take_over(request, far, lambda _inward, _outward: None)
+        with self._desk.engine.idleness.visit(session.id) as carried:
+            return await take_over(request, far, carried)
 
     async def ssh(self, request: web.Request) -> web.Response:
         """What a program needs to log in where the session runs."""

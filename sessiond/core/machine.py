@@ -175,9 +175,11 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
                 nodes=(),
                 started=None,
                 ends_by=None,
+                allowed_s=0.0,
             )
             return replace(after, job=job_ref, endpoint=None if after.state is not State.KILL else after.endpoint)
         case JobRunning() if after.job is not None:
+            allowed_s = 0.0 if event.started is None or event.ends_by is None else event.ends_by - event.started
             job_ref = replace(
                 after.job,
                 phase=event.phase,
@@ -187,6 +189,7 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
                 ends_by=event.ends_by,
                 expected_start=None,
                 restarts=event.restarts,
+                allowed_s=max(after.job.allowed_s, allowed_s),
             )
             kept = after.endpoint if after.state is not State.START else None
             return replace(after, job=job_ref, endpoint=kept)

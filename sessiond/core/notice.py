@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 from sessiond.core.errors import printable
@@ -19,6 +20,8 @@ SOON: Final = (300.0, 900.0)
 """So many seconds before its walltime is over people are told, the nearest first."""
 SAME_END_S: Final = 120.0
 """Schedulers work out the end anew with each look; another one that is no later than this is the same."""
+_HARDLY_S: Final = 30.0
+"""A walltime that is longer than one of `SOON` by less than this is no longer: told, it would be at the very start."""
 
 _FEW: Final = 3
 _NAMED: Final = 6
@@ -81,7 +84,7 @@ def holds(record: Record, session: Session) -> bool:
 def ends_soon(session: Session, now: float) -> float | None:
     """Which of `SOON` the end of the session's walltime has come nearer than; None while it is far or not known.
 
-    One that was never longer than that ends no sooner than it was asked to.
+    One that was never longer than that ends no sooner than it was asked to. One that was, and was cut, does.
     """
     job = session.job
     if job is None or job.ends_by is None or job.phase not in (Phase.RUNNING, Phase.SUSPENDED):
@@ -89,7 +92,8 @@ def ends_soon(session: Session, now: float) -> float | None:
     if not session.live or session.state is State.KILL:
         return None
     left = job.ends_by - now
-    return next((s for s in SOON if 0 < left <= s and (job.started is None or job.ends_by - job.started > s)), None)
+    whole = inf if job.started is None else max(job.allowed_s, job.ends_by - job.started)
+    return next((s for s in SOON if 0 < left <= s < whole - _HARDLY_S), None)
 
 
 def of_session(kind: Kind, session: Session, now: float, clock: str) -> Notice:

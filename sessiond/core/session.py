@@ -55,7 +55,8 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRef:
-    """The job that carries a session, as last reported. Times are UTC seconds, None where unknown."""
+    """The job that carries a session, as last reported. Times are UTC seconds, None where unknown. ``allowed_s`` is the
+    longest walltime that this run of it was ever said to have."""
 
     id: JobId
     cluster: ClusterName
@@ -68,6 +69,7 @@ class JobRef:
     ends_by: float | None = None
     expected_start: float | None = None
     restarts: int = 0
+    allowed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,9 +149,11 @@ class Herald:
             at = page[-1].seq
 
     def hear(self, published: Published) -> None:
-        """A transition was committed."""
+        """A transition was committed. It may have brought the end nearer: a walltime that somebody cut."""
         if self._command:
             self._hear(published.seq, published.record)
+            if self._soon(published.session) is not None:
+                self._wake.set()
 
     def _hear(self, seq: int, record: Record) -> None:
         self._seen = seq
@@ -231,14 +233,20 @@ class Herald:
     def _of_walltimes(self) -> list[_Due]:
         found: list[_Due] = []
         for session in self._sessions().values():
-            near = ends_soon(session, self._clock.now())
-            ends_by = session.job.ends_by if session.job is not None else None
-            if near is None or ends_by is None or self._told.was_told_soon(session.id, ends_by, near):
-                continue
-            # That it ends before that because nobody uses it is another matter, and was told.
-            notice = self._words(Kind.ENDING_SOON, replace(session, idle_ends_by=None), ends_by)
-            found.append(_Due(notice=notice, soon=(session.id, ends_by, near)))
+            soon = self._soon(session)
+            if soon is not None:
+                # That it ends before that because nobody uses it is another matter, and was told.
+                notice = self._words(Kind.ENDING_SOON, replace(session, idle_ends_by=None), soon[1])
+                found.append(_Due(notice=notice, soon=soon))
         return found
+
+    def _soon(self, session: Session) -> tuple[SessionId, float, float] | None:
+        """The end of a session's walltime, and how near that is, if it is to be told now."""
+        near = ends_soon(session, self._clock.now())
+        ends_by = session.job.ends_by if session.job is not None else None
+        if near is None or ends_by is None or self._told.was_told_soon(session.id, ends_by, near):
+            return None
+        return session.id, ends_by, near
 
     def _words(self, kind: Kind, session: Session, at: float | None) -> Notice:
         clock = datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M") if at is not None else ""

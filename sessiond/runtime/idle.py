@@ -2,7 +2,8 @@
 
 Use is a byte carried through a session's door, or a connection that is open there: an open page of a notebook or a
 desktop keeps a WebSocket, and a silent one looks the same whether somebody watches a long calculation or has forgotten
-the tab. Ending what is in use is worse than keeping what is not, so it counts, whatever it carries.
+the tab. Ending what is in use is worse than keeping what is not, so it counts, whatever it carries. So does a stream to
+the session's node past the door, which a shell there, or a copy of files, goes through.
 
 Only what was seen is evidence. Where nobody could have used the session, or its use could not be seen (it does not
 run, its link is down, it is suspended, the machine slept), the time does not count; whoever had been warned by then
@@ -11,7 +12,8 @@ gets the whole time again. The count is in memory: a restarted daemon begins ane
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sessiond.core.events import Event, IdleOver, IdleWarned, StopRequested
@@ -43,6 +45,14 @@ class Use:
 
 
 @dataclass(slots=True)
+class _Visits:
+    """What went past a session's door to its node, and how many streams are open there now."""
+
+    carried: int = 0
+    streams: int = 0
+
+
+@dataclass(slots=True)
 class _Stint:
     """How long a session has been unused, in all and since that was said, when it was given ``notice_s``; ``carried``
     is what `Use` said before."""
@@ -66,7 +76,22 @@ class Idleness:
         self._use = use
         self._watching = watching
         self._stints: dict[SessionId, _Stint] = {}
+        self._visits: dict[SessionId, _Visits] = {}
         self._looked_at: float | None = None
+
+    @contextmanager
+    def visit(self, session: SessionId) -> Iterator[Callable[[int, int], None]]:
+        """A stream to the session's node, for as long as it is open; yields what is told of bytes each way."""
+        visits = self._visits.setdefault(session, _Visits())
+
+        def carried(inward: int, outward: int) -> None:
+            visits.carried += inward + outward
+
+        visits.streams += 1
+        try:
+            yield carried
+        finally:
+            visits.streams -= 1
 
     def advance(self, sessions: Iterable[Session], observed_s: float, now: float) -> list[tuple[SessionId, Event]]:
         """Let ``observed_s`` seconds pass, until ``now`` (UTC seconds); returns what that means for ``sessions``."""
@@ -80,7 +105,7 @@ class Idleness:
                 if session.state in _PAUSES and stint is not None and not stint.warned_s:
                     kept[session.id] = stint
                 continue
-            use = self._use(session.id) if self.policy.after_s and abs(gap) <= LONGEST_GAP_S else None
+            use = self._used(session.id) if self.policy.after_s and abs(gap) <= LONGEST_GAP_S else None
             if use is None or not self._is_usable(session):
                 stint, event = _unseen(session, stint)
             elif stint is None or use.connections or use.carried != stint.carried:
@@ -92,6 +117,7 @@ class Idleness:
             if event is not None:
                 told.append((session.id, event))
         self._stints = kept
+        self._visits = {one: seen for one, seen in self._visits.items() if seen.streams or one in kept}
         return told
 
     def next_s(self, sessions: Iterable[Session]) -> float:
@@ -105,6 +131,12 @@ class Idleness:
             warned = session.idle_ends_by is not None
             left.append(min(SOON_S, stint.notice_s - stint.warned_s) if warned else self._quiet_s - stint.spent_s)
         return max(1.0, min(left))
+
+    def _used(self, session: SessionId) -> Use | None:
+        use, past = self._use(session), self._visits.get(session)
+        if use is None or past is None:
+            return use
+        return Use(carried=use.carried + past.carried, connections=use.connections + past.streams)
 
     @property
     def _quiet_s(self) -> float:

@@ -309,3 +309,21 @@ def test_start_has_the_services_own_deadline() -> None:
     session = a_session(State.START)
     slow = replace(session, spec=replace(session.spec, service=replace(session.spec.service, ready_within_s=42.0)))
     assert 42.0 == deadline_s(slow)
+
+
+def test_the_longest_walltime_of_a_run_is_kept() -> None:
+    """Of one that is cut, or moves by a second with each look; another run of the job has its own."""
+    story = running()
+    allowed = []
+    for event in (
+        JobRunning(started=NOW, ends_by=NOW + 3600),
+        JobRunning(started=NOW, ends_by=NOW + 600),
+        JobRunning(),
+        JobRunning(started=NOW, ends_by=NOW + 7200),
+        JobPending(restarts=1),
+        JobRunning(started=NOW, ends_by=NOW + 60),
+    ):
+        job = story.hears(event).session.job
+        assert job is not None
+        allowed.append(job.allowed_s)
+    assert [3600.0, 3600.0, 3600.0, 7200.0, 0.0, 60.0] == allowed

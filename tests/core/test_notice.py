@@ -93,6 +93,9 @@ def test_other_transitions_are_no_news() -> None:
         (ending(500, ran_s=100), None),
         (ending(200, ran_s=200), 300.0),
         (ending(200, ran_s=50), None),
+        (ending(295, ran_s=20), None),
+        (ending(200, ran_s=50, allowed_s=3600.0), 300.0),
+        (ending(800, ran_s=50, allowed_s=3600.0), 900.0),
         (ending(200, phase=Phase.COMPLETING), None),
         (a_session(State.RUNNING), None),
         (replace(ending(200), state=State.KILL), None),
@@ -100,7 +103,7 @@ def test_other_transitions_are_no_news() -> None:
     ],
 )
 def test_the_end_comes_nearer(session: Session, near: float | None) -> None:
-    """Told at fifteen minutes and at five; not of one that never had as much."""
+    """Told at fifteen minutes and at five; not of one that never had as much, but of one that was cut."""
     assert near == ends_soon(session, NOW)
 
 

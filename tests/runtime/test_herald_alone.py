@@ -11,10 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from sessiond.core.errors import StateFull
+from sessiond.core.events import JobRunning
 from sessiond.core.ids import ClusterName, SessionId, session_id
 from sessiond.core.link import Link, LinkState
+from sessiond.core.machine import Record
 from sessiond.core.session import JobRef, Phase, Problem, Session, State
-from sessiond.runtime.bus import LinkChanged
+from sessiond.runtime.bus import LinkChanged, Published
 from sessiond.runtime.herald import LOOK_EVERY_S, Herald
 from sessiond.store.store import Store
 from tests.core.builders import JOB, a_session
@@ -93,6 +95,30 @@ async def test_more_time_is_another_end(virtual: VirtualClock, store: Store) -> 
         assert 1 == len(one.here.said)
         await anyio.sleep(800)
         assert 2 == len(one.here.said)
+
+
+async def test_a_walltime_that_is_cut_is_told_at_once(virtual: VirtualClock, store: Store) -> None:
+    """By the site, though it never had an hour before: with the transition that brings it, and each end once."""
+    session = with_walltime(virtual, 3600.0)
+    assert session.job is not None
+    async with alone(virtual, store, session) as one:
+        for left_s, told in ((700.0, 1), (690.0, 1), (200.0, 2), (199.0, 2)):
+            job = replace(session.job, started=virtual.now() - 10, ends_by=virtual.now() + left_s, allowed_s=3610.0)
+            one.sessions[session.id] = cut = replace(session, job=job)
+            record = Record(
+                session=session.id,
+                version=2,
+                at=virtual.now(),
+                event=JobRunning(started=job.started, ends_by=job.ends_by),
+                before=State.RUNNING,
+                after=State.RUNNING,
+            )
+            one.herald.hear(Published(seq=1, record=record, session=cut))
+            await anyio.sleep(2)
+            assert told == len(one.here.said)
+    assert ["tiny on local ends in 11 min", "tiny on local ends in 3 min"] == [
+        argv[2].split(";")[0] for argv in one.here.said
+    ]
 
 
 async def test_a_cluster_is_told_once_whatever_waits_for_it(virtual: VirtualClock, store: Store) -> None:

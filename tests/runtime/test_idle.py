@@ -110,6 +110,23 @@ def test_an_open_connection_is_use_however_silent() -> None:
     assert 1 == len(one.passes(2))
 
 
+def test_a_stream_past_the_door_is_use() -> None:
+    """A shell on the session's node, however silent; and a copy of files that came and went between two looks."""
+    one = Hand()
+    with one.idleness.visit(one.session.id):
+        assert [] == one.passes(6000)
+    assert [] == one.passes(49.5)
+    with one.idleness.visit(one.session.id) as carried:
+        carried(3, 0)
+    assert [] == one.passes(50)
+    with one.idleness.visit(one.session.id) as carried:
+        carried(0, 1)
+    assert [] == one.passes(50)
+    assert [IdleWarned(unused_s=3000.0, ends_in_s=600.0)] == one.passes(0.5)
+    with one.idleness.visit(one.session.id):
+        assert [IdleOver(used=True)] == one.passes(0.5)
+
+
 def test_what_cannot_be_seen_is_not_idleness() -> None:
     """No door, no way to its cluster: that time does not count, and the time before it is not forgotten."""
     one = Hand()
