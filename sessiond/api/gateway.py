@@ -1,9 +1,10 @@
 """The browser's door: one loopback port behind which ``/me/<openPort>/X`` is the ``/X`` of a session's service.
 
 ``/sme/<openPort>/`` is the same for services that speak https, whose ``/me/`` leads there. ``<name>.localhost`` is an
-origin of one session's own: the same paths for it alone, and all others too where its service sees no prefix. A request
-passes, in this order, the checks of whose program sends it, its Host, its path, its token or cookie and its Origin; then
-it is carried, or told in words why it cannot be yet.
+origin of one session's own: the same paths for it alone, and all others too where its service sees no prefix.
+
+A request passes, in this order, the checks of whose program sends it, its Host, its path, its token or cookie and its
+Origin; then it is carried, or told in words why it cannot be yet.
 """
 
 from __future__ import annotations

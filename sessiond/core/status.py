@@ -95,20 +95,22 @@ def _ended(session: Session) -> Status:
     if session.problem is not None and outcome not in _FINE:
         phrase = f"{phrase}: {session.problem.message}"
     if outcome in _FINE:
-        return Status(phrase=phrase, next="", severity=Severity.OK)
+        return Status(phrase=phrase, next=advice(session) if outcome is Outcome.IDLE else "", severity=Severity.OK)
     hint = session.problem.hint if session.problem is not None else ""
     return Status(phrase=phrase, next=hint or f"sessionctl why {session.name} tells the story", severity=Severity.ERROR)
 
 
 def advice(session: Session) -> str:
-    """What to do about the end of a session; empty where it ended as it was meant to, or lives."""
+    """What to do about the end of a session; empty where the person or its program ended it, or it lives."""
     outcome = session.outcome
-    if outcome is None or outcome in _FINE - {Outcome.WALLTIME}:
+    if outcome in (None, Outcome.COMPLETED, Outcome.CANCELLED):
         return ""
+    again = f"sessionctl start {session.spec.workflow} --again"
+    if outcome is Outcome.IDLE:
+        return again
     problem = session.problem
     if problem is not None and problem.hint:
         return problem.hint
-    again = f"sessionctl start {session.spec.workflow} --again"
     if problem is not None and problem.code == QUEUE_TIMEOUT:
         return f"{again} --max-wait LONGER; a shorter --time, fewer nodes or another partition may come sooner"
     alone = session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER)

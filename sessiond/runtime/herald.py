@@ -117,7 +117,7 @@ class Herald:
         self._command: tuple[str, ...] | None = None
         self._told = Told(0)
         self._news: list[tuple[int, Record]] = []
-        self._links: list[Link] = []
+        self._links: dict[ClusterName, Link] = {}
         self._seen = 0
         self._wake = anyio.Event()
         self.problem: str | None = None
@@ -129,7 +129,7 @@ class Herald:
             return
         before, self._command, self.problem = self._command, command, None
         if not command:
-            self._news, self._links = [], []
+            self._news, self._links = [], {}
             if self._ledger.fact(_FACT):
                 self._keep("")
         elif not before:
@@ -172,8 +172,10 @@ class Herald:
             self._save()
         came_by_itself = change.before not in (*_FOR_A_PERSON, LinkState.AUTHENTICATING)
         by_the_person = link.problem is not None and link.problem.code in _BY_THE_PERSON
-        if link.state in _FOR_A_PERSON and came_by_itself and not by_the_person:
-            self._links.append(link)
+        if link.state not in _FOR_A_PERSON or by_the_person:
+            self._links.pop(link.name, None)
+        elif came_by_itself:
+            self._links[link.name] = link
             self._wake.set()
 
     async def run(self) -> None:
@@ -189,11 +191,10 @@ class Herald:
         """Everything that is due now."""
         upto = self._seen
         news, self._news = self._news, []
-        links, self._links = self._links, []
         told = False
         for kind in Kind:
             # Looked up when its turn comes: what a slow command held up may be of no interest any more.
-            due = self._due(kind, news, links)
+            due = self._due(kind, news)
             notices = together([one.notice for one in due])
             for n, notice in enumerate(notices):
                 for one in due if len(notices) < len(due) else due[n : n + 1]:
@@ -207,20 +208,21 @@ class Herald:
 
     # What is due.
 
-    def _due(self, kind: Kind, news: Sequence[tuple[int, Record]], links: Sequence[Link]) -> list[_Due]:
+    def _due(self, kind: Kind, news: Sequence[tuple[int, Record]]) -> list[_Due]:
         if kind is Kind.NEEDS_LOGIN:
-            return self._of_links(links)
+            return self._of_links()
         found = self._of_news(kind, news)
         return found if kind is not Kind.ENDING_SOON else [*found, *self._of_walltimes()]
 
-    def _of_links(self, links: Sequence[Link]) -> list[_Due]:
-        found: dict[ClusterName, _Due] = {}
-        for link in links:
+    def _of_links(self) -> list[_Due]:
+        """Those that need a person still: whoever was there in the moment before it is told need not be told."""
+        links, self._links = self._links, {}
+        found: list[_Due] = []
+        for link in links.values():
             if link.name not in self._told.logins:
                 waiting = sorted(s.name for s in self._sessions().values() if s.live and s.spec.cluster == link.name)
-                notice = harmless(of_link(link, waiting, self._clock.now()))
-                found[link.name] = _Due(notice=notice, login=link.name)
-        return list(found.values())
+                found.append(_Due(notice=harmless(of_link(link, waiting, self._clock.now())), login=link.name))
+        return found
 
     def _of_news(self, kind: Kind, news: Sequence[tuple[int, Record]]) -> list[_Due]:
         found: list[_Due] = []

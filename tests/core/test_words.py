@@ -147,9 +147,10 @@ def test_a_bad_end_says_why_and_where_to_look(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o not in BAD])
 def test_a_good_end_wants_nothing(outcome: Outcome) -> None:
-    """Even if there had been a problem on the way."""
+    """Even if there had been a problem on the way; one that ended for being idle can be had again."""
     status = describe(a_session(State.ENDED, outcome=outcome, problem=HINTED), NOW)
-    assert ("", Severity.OK) == (status.next, status.severity)
+    again = "sessionctl start tiny --again" if outcome is Outcome.IDLE else ""
+    assert (again, Severity.OK) == (status.next, status.severity)
     assert "went wrong" not in status.phrase
 
 

@@ -154,6 +154,20 @@ async def test_a_person_at_the_keyboard_is_not_told(virtual: VirtualClock, store
         assert [] == one.here.said
 
 
+@pytest.mark.parametrize("state", [LinkState.UP, LinkState.AUTHENTICATING, LinkState.CONNECTING])
+async def test_a_login_that_is_quicker_than_the_notice(virtual: VirtualClock, store: Store, state: LinkState) -> None:
+    """What no longer holds when its turn comes is not told, and the next time it is."""
+    async with alone(virtual, store) as one:
+        one.link(LinkState.CONNECTING, LinkState.NEEDS_LOGIN)
+        await anyio.sleep(0.5)
+        one.link(LinkState.NEEDS_LOGIN, state)
+        await anyio.sleep(60)
+        assert [] == one.here.said
+        one.link(LinkState.CONNECTING, LinkState.NEEDS_LOGIN)
+        await anyio.sleep(60)
+        assert ["frontier needs a login"] == one.here.titles
+
+
 async def test_a_full_disk_does_not_silence_it(
     virtual: VirtualClock, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
