@@ -81,7 +81,7 @@ def tell(event: Event, before: State | None, after: State) -> str:
         case TunnelUp():
             return "the service answers"
         case Restored():
-            return "sessiond was restarted and found the session alive; reconnecting to its service"
+            return "sessiond was restarted; it looks for the session and its service"
         case StopRequested():
             return _stop(event, before, after)
         case IdleWarned(unused_s=unused_s, ends_in_s=left_s):

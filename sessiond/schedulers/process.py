@@ -38,6 +38,7 @@ from sessiond.schedulers.batch.evidence import own_record
 _IDENTITY = re.compile(r"([1-9][0-9]{0,9}):([0-9]{1,20}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII)
 _ENDING = ("killscript.sh", "survivors.sh", "sweep.sh")
 _KILLED = "ended without leaving an exit status: it was killed (out of memory?)"
+_LINGER = "loginctl enable-linger keeps sessions when you log out; then start it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +342,12 @@ def _end(look: _Look, now: float) -> tuple[Outcome, Problem | None]:
     at = look.ended.at or now
     if look.ended.reason == "walltime":
         return Outcome.WALLTIME, Problem(code="walltime", message="the session's walltime was over", at=at)
+    if look.ended.reason == "shutdown":
+        message = "the machine was shut down while the session ran"
+        return Outcome.NODE_FAILED, Problem(code="restarted", message=message, at=at)
+    if look.ended.reason == "logout":
+        message = "systemd ended everything that it ran for you, as after your last logout"
+        return Outcome.FAILED, Problem(code="logout", message=message, hint=_LINGER, at=at)
     if look.ended.status == 0:
         return Outcome.COMPLETED, None
     signal = look.ended.reason.removeprefix("signal:")

@@ -34,7 +34,7 @@ def test_the_same_url_after_kill_nine(workspace: Workspace) -> None:
     assert (0, "") == (why.status, why.err)
     assert why.out.startswith("one: running\n")
     lines = [line.split("  ")[-1] for line in why.out.splitlines()]
-    restarted = lines.index("sessiond was restarted and found the session alive; reconnecting to its service")
+    restarted = lines.index("sessiond was restarted; it looks for the session and its service")
     assert "the service answers" == lines[restarted - 1] == lines[restarted + 1]
     assert "cancelled" == workspace.stop("one")["outcome"]
     assert [] == workspace.traces(before)

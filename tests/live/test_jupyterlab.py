@@ -54,7 +54,7 @@ async def test_a_cell_a_terminal_and_the_same_url_after_kill_9(house: Workspace)
         assert "41 82\n" == await lab.run(kernel, "print(x, y)")
     why = house.ctl("why", session["name"])
     assert 0 == why.status
-    assert "sessiond was restarted and found the session alive" in why.out
+    assert "sessiond was restarted; it looks for the session and its service" in why.out
 
     ended = await anyio.to_thread.run_sync(lambda: house.stop(session["name"]))
     assert "cancelled" == ended["outcome"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from sessiond.core.errors import SpecError
 from sessiond.core.events import CancelDelayed, CancelSent
 from sessiond.core.ids import JobId
-from sessiond.core.session import Session
+from sessiond.core.session import Outcome, Session
 from sessiond.schedulers.process import Process
 
 from .machine import PROLOGUE, SLEEP, Machine, alive, eventually, folder, gone, job_of, pid_of, start_of, with_job
@@ -298,3 +299,43 @@ def test_cleanup_ends_a_preparation_that_nobody_waits_for(machine: Machine) -> N
     assert 0 == machine.run(dialect.cleanup(session)).rc
     assert not alive(preparing)
     assert {"logs.out", "preparing"} == {path.name for path in folder(session).iterdir()}
+
+
+LOGGED_OUT = "systemd ended everything that it ran for you, as after your last logout"
+
+
+@pytest.mark.parametrize(
+    ("stopping", "reason", "outcome", "words"),
+    [
+        ("is-system-running", "shutdown", Outcome.NODE_FAILED, "the machine was shut down while the session ran"),
+        (
+            "--user is-system-running",
+            "logout",
+            Outcome.FAILED,
+            "systemd ended everything that it ran for you, as after your last logout",
+        ),
+        ("nothing", "signal:TERM", Outcome.FAILED, "the session's script was ended by signal TERM"),
+    ],
+)
+def test_a_session_that_systemd_ends_says_why(
+    machine: Machine, stopping: str, reason: str, outcome: Outcome, words: str
+) -> None:
+    """A session that is ended with the machine or the login says so; its own status is kept."""
+    private = machine.root / "run/systemd/private"
+    private.parent.mkdir(parents=True)
+    answers = f"[ \"$*\" != '{stopping}' ] || echo stopping; exit 1"
+    for program, text in (("systemctl", answers), ("systemd-run", "exit 1")):
+        (machine.bin / program).write_text(f"#!/bin/sh\n{text}\n")
+        (machine.bin / program).chmod(0o755)
+    machine.environ["XDG_RUNTIME_DIR"] = str(machine.root / "run")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(private))
+        session = machine.started()
+        eventually((folder(session) / "runs").exists)
+        os.kill(-pid_of(job_of(session)), signal.SIGTERM)
+        eventually(lambda: gone(session))
+    record = (folder(session) / "exit").read_text().splitlines()
+    assert ["status=143", f"reason={reason}"] == [record[0], record[3]]
+    report = machine.look(session).jobs[job_of(session)]
+    assert report.problem is not None
+    assert (outcome, words) == (report.outcome, report.problem.message)

@@ -34,6 +34,15 @@ claim() {
   [ "$claimed" = "$identity" ] || exit 76
 }
 
+# going_down: whether systemd is ending everything, of the machine or of this login; sets why. Nobody could tell later
+# who sent the signal.
+going_down() {
+  command -v systemctl >/dev/null || return 1
+  [ "$(timeout -k 1 5 systemctl is-system-running)" != stopping ] || { why=shutdown && return 0; }
+  [ -S "${XDG_RUNTIME_DIR:-/nonexistent}/systemd/private" ] || return 1
+  [ "$(timeout -k 1 5 systemctl --user is-system-running)" = stopping ] && why=logout
+}
+
 main() {
   : "${SESSIOND_TAG:?}"
   stat_of "$$" || exit 75
@@ -53,9 +62,13 @@ main() {
   leave
   [ -z "$watcher" ] || kill -USR1 "$watcher" 2>/dev/null
   read_pairs exit
-  [ "$run" = "$SESSIOND_RUN" ] || status=''
+  [ "$run" = "$SESSIOND_RUN" ] || status='' reason=''
   why_ended "$ended"
-  [ ! -e walltime ] || { why=walltime && ended=${status:-$ended} && status=''; }
+  if [ -e walltime ]; then
+    why=walltime ended=${status:-$ended} status=''
+  else
+    case $why$reason in *signal:*) ! going_down 2>/dev/null || ended=${status:-$ended} status='' ;; esac
+  fi
   [ -n "$status" ] || record_exit "$ended" "$why"
 }
 
