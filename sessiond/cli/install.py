@@ -42,11 +42,13 @@ def command(force: bool) -> int:
         units.write(folder / name, new[name])
         say(f"{safe(folder / name)} is written")
     _put_to_work(changed=bool(changed))
+    lingers = manager.lingers()
     if changed:
-        say("systemd keeps sessiond: it starts at login, and again whenever it ends")
+        when = "with the machine" if lingers else "at login"
+        say(f"systemd keeps sessiond: it starts {when}, and again whenever it ends")
     else:
         say("systemd keeps sessiond; nothing had to be changed")
-    for line in _notes():
+    for line in _notes(lingers):
         say(line, err=True)
     return 0
 
@@ -119,10 +121,9 @@ def _ended(pid: int) -> bool:
         os.close(watched)
 
 
-def _notes() -> list[str]:
+def _notes(lingers: bool | None) -> list[str]:
     """What a person should know besides."""
     found = []
-    lingers = manager.lingers()
     if lingers is False:
         found.append("sessiond and its sessions end with your last login, unless you say: loginctl enable-linger")
     elif lingers is None:

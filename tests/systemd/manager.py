@@ -193,15 +193,15 @@ def user_manager(account: int = 0) -> Iterator[UserManager]:
         )
     try:
         manager = UserManager(folder, process.pid, account)
-        _until(lambda: (manager.runtime / "systemd/private").exists() or process.poll() is not None)
+        until(lambda: (manager.runtime / "systemd/private").exists() or process.poll() is not None)
         assert process.poll() is None, manager.log.read_text()
         manager.systemctl("is-system-running", "--wait", check=False)
         yield manager
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        _until(lambda: all(not _members(path) for path in _tree(slice_)))
-        for path in _tree(slice_):
+        until(lambda: all(not cgroup_members(path) for path in cgroup_tree(slice_)))
+        for path in cgroup_tree(slice_):
             path.rmdir()
         shutil.rmtree(folder)
 
@@ -233,16 +233,16 @@ def _cgroup2() -> Path | None:
     return None
 
 
-def _tree(group: Path) -> list[Path]:
+def cgroup_tree(group: Path) -> list[Path]:
     """A control group with the groups below it, the deepest first."""
     return sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True)
 
 
-def _members(group: Path) -> str:
+def cgroup_members(group: Path) -> str:
     return (group / "cgroup.procs").read_text()
 
 
-def _until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
     """Wait for what the kernel and systemd have no event for."""
     end = time.monotonic() + limit_s
     while not condition():
