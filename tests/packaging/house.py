@@ -14,19 +14,31 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+MINORS = (11, 12, 13)
+"""The versions 3.x of Python that sessiond is for."""
+
+
 def pythons() -> list[str]:
     """A Python of each version that sessiond is for and that can be had here."""
     found = {sys.version_info[:2]: sys.executable}
-    for minor in (11, 12, 13):
-        program = shutil.which(f"python3.{minor}")
-        if program is not None and (3, minor) not in found and _makes_environments(program):
-            found[3, minor] = program
-    return list(found.values())
+    for minor in MINORS:
+        # pyenv's own word on the PATH answers only for the version that somebody has chosen
+        for program in filter(None, (shutil.which(f"python3.{minor}"), *_of_pyenv(minor))):
+            if (3, minor) not in found and _makes_environments(program, minor):
+                found[3, minor] = program
+    return [found[version] for version in sorted(found)]
 
 
-def _makes_environments(program: str) -> bool:
-    done = subprocess.run([program, "-m", "venv", "--help"], check=False, capture_output=True, timeout=60)
-    return done.returncode == 0
+def _of_pyenv(minor: int) -> list[str]:
+    """The Pythons of one version that pyenv has built."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return [str(program) for program in sorted(root.glob(f"versions/3.{minor}.*/bin/python3.{minor}"))]
+
+
+def _makes_environments(program: str, minor: int) -> bool:
+    asked = [program, "-c", "import sys, venv; print(sys.version_info.minor)"]
+    done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
+    return (done.returncode, done.stdout) == (0, f"{minor}\n")
 
 
 def run(

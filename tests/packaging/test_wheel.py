@@ -157,6 +157,15 @@ def test_without_systemd_it_says_what_works_instead(place: Place) -> None:
     assert f"there is no unit of sessiond in {units}\n" == place.ctl("uninstall").stdout
 
 
-def test_the_tests_own_python_is_among_those_tried() -> None:
-    """At least this one; others where there are some."""
-    assert sys.executable in house.pythons()
+def test_which_pythons_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This one, and pyenv's, whose word on the PATH answers for a chosen version alone; none that does not run."""
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "shims"))
+    other = next(minor for minor in house.MINORS if minor != sys.version_info.minor)
+    for path in (f"shims/python3.{other}", f"versions/3.{other}.1/bin/python3.{other}"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text("#!/bin/sh\nexit 127\n")
+        (tmp_path / path).chmod(0o755)
+    assert [sys.executable] == house.pythons()
+    (tmp_path / f"versions/3.{other}.1/bin/python3.{other}").write_text(f"#!/bin/sh\necho {other}\n")
+    assert {sys.executable, str(tmp_path / f"versions/3.{other}.1/bin/python3.{other}")} == set(house.pythons())
