@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,42 @@ def environment(python: str, built: Path, into: Path) -> Path:
     pip = (sys.executable, "-m", "pip", "--python", into / "bin/python", "--quiet", "--disable-pip-version-check")
     run(*pip, "install", built, env=_plain())
     return into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipx:
+    """A place of pipx's own, instead of ~/.local, in a folder."""
+
+    root: Path
+
+    @property
+    def programs(self) -> Path:
+        """Where it puts links to the programs."""
+        return self.root / "bin"
+
+    @property
+    def man(self) -> Path:
+        """Where it puts links to the man pages."""
+        return self.root / "man"
+
+    @property
+    def environment(self) -> Path:
+        """Where sessiond is."""
+        return self.root / "home/venvs/sessiond"
+
+    def run(self, *argv: str | Path) -> None:
+        """Have pipx do something."""
+        env = {name: value for name, value in _plain().items() if not name.startswith("PIPX_")}
+        env |= {"PIPX_HOME": str(self.root / "home")}
+        env |= {"PIPX_BIN_DIR": str(self.programs), "PIPX_MAN_DIR": str(self.man)}
+        run(sys.executable, "-m", "pipx", *argv, env=env)
+
+
+def pipx(python: str, built: Path, into: Path) -> Pipx:
+    """Install the wheel, and what it needs, with pipx."""
+    made = Pipx(root=into)
+    made.run("install", "--python", python, built)
+    return made
 
 
 def _plain() -> dict[str, str]:

@@ -254,3 +254,5 @@ def test_a_daemon_that_cannot_start_is_told(person: Person) -> None:
     assert 1 == done.status
     assert "`journalctl --user -u sessiond`" in done.err
     traces.until(lambda: "config.toml:2 daemon.ports" in person.journal(), "the journal does not say why")
+    # and it is not tried again for ever
+    assert ("failed", "0") == (person.state_of(SERVICE), person.manager.show(SERVICE, "NRestarts"))

@@ -33,18 +33,22 @@ def built() -> Iterator[Path]:
         yield house.wheel(made)
 
 
-@pytest.fixture(scope="module", params=house.pythons())
-def installed(request: pytest.FixtureRequest, built: Path) -> Iterator[Path]:
-    """An environment with the wheel in it, of each Python."""
+@pytest.fixture(scope="module", params=house.pythons(), ids=lambda python: Path(python).name)
+def installed(request: pytest.FixtureRequest, built: Path) -> Iterator[house.Pipx]:
+    """What pipx has installed, with each Python; afterwards it takes all of it away."""
     with house.folder() as made:
-        yield house.environment(request.param, built, made / "env")
+        here = house.pipx(request.param, built, made / "pipx")
+        yield here
+        here.run("uninstall", "sessiond")
+        assert [] == [*here.programs.iterdir(), *here.man.rglob("*.1")]
 
 
 class Place:
     """A home in which the installed programs are used."""
 
-    def __init__(self, root: Path, programs: Path) -> None:
-        self.programs = programs
+    def __init__(self, root: Path, installed: house.Pipx) -> None:
+        self.installed = installed
+        self.programs = programs = installed.programs
         self.home = root / "home"
         config = self.home / ".config/sessiond/config.toml"
         config.parent.mkdir(parents=True)
@@ -57,10 +61,10 @@ class Place:
 
 
 @pytest.fixture
-def place(installed: Path) -> Iterator[Place]:
+def place(installed: house.Pipx) -> Iterator[Place]:
     """A home; its daemon is ended afterwards."""
     with house.folder() as made:
-        yield (here := Place(made, installed / "bin"))
+        yield (here := Place(made, installed))
         status = here.ctl("status", check=False).stdout
         if pid := re.search(r"\bpid (\d+)", status):
             os.kill(int(pid[1]), signal.SIGTERM)
@@ -119,12 +123,13 @@ def test_the_programs_run_elsewhere(place: Place) -> None:
     """Without the tree, PYTHONPATH, or a daemon both say the version; the package is found in the environment."""
     assert f"sessionctl {__version__}\nsessiond not running\n" == place.ctl("version").stdout
     assert f"sessiond {__version__}\n" == house.run(place.programs / "sessiond", "--version", env=place.env).stdout
-    where = house.run(
-        place.programs / "python", "-c", "import sessiond; print(sessiond.__file__)", env=place.env
-    ).stdout
-    assert place.programs.parent in Path(where).parents
-    man = place.programs.parent / "share/man/man1"
-    assert set(MAN) == {path.name for path in man.iterdir()}
+    environment = place.installed.environment
+    asked = "import sessiond; print(sessiond.__file__)"
+    where = house.run(environment / "bin/python", "-c", asked, env=place.env).stdout
+    assert environment in Path(where).parents
+    assert {"sessiond", "sessionctl"} == {path.name for path in place.programs.iterdir()}
+    assert set(MAN) == {path.name for path in (place.installed.man / "man1").iterdir()}
+    assert (ROOT / "man/sessionctl.1").read_bytes() == (place.installed.man / "man1/sessionctl.1").read_bytes()
 
 
 def test_all_services_and_forms_are_known(place: Place) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,18 +25,19 @@ PAGE = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).st
 
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[Path]:
-    """The folder of the installed programs."""
+def installed() -> Iterator[house.Pipx]:
+    """What pipx has installed."""
     with house.folder() as made:
-        yield house.environment(sys.executable, house.wheel(made), made / "env") / "bin"
+        yield house.pipx(sys.executable, house.wheel(made), made / "pipx")
 
 
 class Host:
     """A booted machine with an account on it, and nothing of sessiond's but its programs."""
 
-    def __init__(self, made: machine.Machine, programs: Path) -> None:
+    def __init__(self, made: machine.Machine, installed: house.Pipx) -> None:
         self.machine = made
-        self.programs = programs
+        self.programs = installed.programs
+        self.python = installed.environment / "bin/python"
         config = made.home / ".config/sessiond/config.toml"
         config.parent.mkdir(parents=True)
         config.write_text('[daemon]\ngateway = "127.0.0.1:0"\n')
@@ -45,7 +45,7 @@ class Host:
             os.chown(path, SOMEBODY, SOMEBODY)
         made.boot()
 
-    def installed(self) -> tuple[str, str]:
+    def install(self) -> tuple[str, str]:
         """Log in, have systemd keep the daemon, log out; the last line it prints, and what it says besides."""
         done = self.machine.login(str(self.programs / "sessionctl"), "install")
         return done.stdout.splitlines()[-1], done.stderr
@@ -84,17 +84,20 @@ class Host:
 
 
 @pytest.fixture
-def host(programs: Path) -> Iterator[Host]:
+def host(installed: house.Pipx) -> Iterator[Host]:
     """A machine that was just booted for the first time."""
-    with machine.machine(programs.parent) as made:
-        yield Host(made, programs)
+    with machine.machine(installed.root) as made:
+        yield Host(made, installed)
 
 
 def test_without_lingering_all_begins_and_ends_with_the_login(host: Host) -> None:
     """As `install` says: at login the daemon starts by itself; logged out, nothing runs, and a session tells why."""
-    printed, said = host.installed()
+    printed, said = host.install()
     assert "systemd keeps sessiond: it starts at login, and again whenever it ends" == printed
     assert "sessiond and its sessions end with your last login, unless you say: loginctl enable-linger\n" == said
+    unit = host.machine.home / ".config/systemd/user/sessiond.service"
+    # pipx's link, which outlives an upgrade
+    assert f"ExecStart={host.programs}/sessiond" in unit.read_text().splitlines()
     assert "" == host.theirs()
     with host.machine.logged_in():
         until(lambda: host.daemon() == "active")
@@ -117,9 +120,9 @@ def test_without_lingering_all_begins_and_ends_with_the_login(host: Host) -> Non
 
 def test_with_lingering_it_needs_no_login(host: Host) -> None:
     """A session survives the logout; after a power cut and after a shutdown the daemon is back by itself, and knows."""
-    host.installed()
+    host.install()
     host.machine.login("loginctl", "enable-linger")
-    assert ("systemd keeps sessiond; nothing had to be changed", "") == host.installed()
+    assert ("systemd keeps sessiond; nothing had to be changed", "") == host.install()
     found = {one["check"]: one["state"] for one in json.loads(host.ctl("doctor", "--json"))}
     assert "ok" == found["linger"]
     before = json.loads(host.ctl("status", "--json"))["pid"]
@@ -128,7 +131,7 @@ def test_with_lingering_it_needs_no_login(host: Host) -> None:
     assert "" == host.machine.logins()
     assert f"{runner} /bin/sh run.sh" in host.theirs()
     url = host.ctl("url", "page").strip()
-    assert "200\n" == host.machine.unseen(str(host.programs / "python"), "-c", PAGE, url).stdout
+    assert "200\n" == host.machine.unseen(str(host.python), "-c", PAGE, url).stdout
     assert before == json.loads(host.ctl("status", "--json"))["pid"]
 
     host.machine.cut()
@@ -151,7 +154,7 @@ def test_with_lingering_it_needs_no_login(host: Host) -> None:
 def test_installed_by_somebody_who_lingers_it_starts_with_the_machine(host: Host) -> None:
     """`install` says so, and not a word about lingering."""
     host.machine.login("loginctl", "enable-linger")
-    assert ("systemd keeps sessiond: it starts with the machine, and again whenever it ends", "") == host.installed()
+    assert ("systemd keeps sessiond: it starts with the machine, and again whenever it ends", "") == host.install()
     host.machine.power_off()
     host.machine.boot()
     until(lambda: host.daemon() == "active")
