@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from . import manager
 from .manager import SOMEBODY, cgroup_members, cgroup_tree, until
 
 _PAM: Final = Path("/etc/pam.d/common-session")
@@ -62,8 +63,8 @@ UseDNS no
 
 def reason_to_skip() -> str:
     """Why no machine can be booted here; empty if one can."""
-    if os.geteuid() != 0:
-        return "booting a machine in a container needs root"
+    if why_not := manager.reason_to_skip():
+        return why_not
     where = "/usr/bin:/usr/sbin:/usr/lib/polkit-1:/lib/systemd"
     needed = ("systemd-nspawn", "systemd-logind", "dbus-daemon", "polkitd", "sshd", "ssh", "ssh-keygen")
     if missing := [program for program in needed if shutil.which(program, path=where) is None]:
@@ -71,8 +72,6 @@ def reason_to_skip() -> str:
         return f"no {', '.join(missing)} here (Debian's packages {packages} have them)"
     if "pam_systemd.so" not in (_PAM.read_text() if _PAM.exists() else ""):
         return "a login here starts no systemd of the person's (Debian's package libpam-systemd sees to it)"
-    if not _hierarchies():
-        return "no control groups that systemd-nspawn could use are mounted here"
     return ""
 
 

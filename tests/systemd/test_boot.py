@@ -15,11 +15,7 @@ from tests.packaging import house
 from . import machine
 from .manager import SOMEBODY, until
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(bool(machine.reason_to_skip()), reason=machine.reason_to_skip()),
-    pytest.mark.skipif(shutil.which("ncat") is None, reason="no ncat here (Debian's package ncat)"),
-]
+pytestmark = pytest.mark.live
 
 PAGE = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).status)"
 
@@ -27,6 +23,10 @@ PAGE = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).st
 @pytest.fixture(scope="module")
 def installed() -> Iterator[house.Pipx]:
     """What pipx has installed."""
+    if reason := machine.reason_to_skip():
+        pytest.skip(reason)
+    if shutil.which("ncat") is None:
+        pytest.skip("no ncat here (Debian's package ncat)")
     with house.folder() as made:
         yield house.pipx(sys.executable, house.wheel(made), made / "pipx")
 
