@@ -187,6 +187,7 @@ class Assembly:
             )
         for poller in cluster.pollers.values():
             poller.policy = _policy(after)
+        cluster.choices.configure(_MODES[after.scheduler][0], after.setup)
         self._by_name[after.name] = replace(cluster, scheduler=after.scheduler, host=after.transport.host)
 
     # The parts.
@@ -237,6 +238,7 @@ class Assembly:
             folders=self._folders,
             lib=self._lib,
             keeper=keeper,
+            setup=config.setup,
         )
 
     def _connector(self, config: ClusterConfig, ssh: Ssh) -> Connector:
@@ -294,6 +296,8 @@ class Assembly:
                     group.start_soon(guard.supervised, cluster.keeper.run, f"link to {cluster.name}", self._clock)
                 for mode, poller in cluster.pollers.items():
                     group.start_soon(guard.supervised, poller.run, f"looks at {cluster.name} ({mode})", self._clock)
+                what = f"what {cluster.name} has to choose from"
+                group.start_soon(guard.supervised, cluster.choices.run, what, self._clock)
                 if cluster.watcher is not None:
                     group.start_soon(guard.supervised, cluster.watcher.run, f"watch of {cluster.name}", self._clock)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from sessiond.api.wire import (
     API,
     Bundle,
-    Check,
     Cluster,
     DashboardLink,
     Event,
@@ -29,6 +28,7 @@ from sessiond.api.wire import (
     Story,
     Workflow,
 )
+from sessiond.api.wire_clusters import Check, Partitions
 from sessiond.client_http import BODY_LIMIT, Answer, ClientError, NoDaemon, garbled
 
 if TYPE_CHECKING:
@@ -221,6 +221,10 @@ class Client:
     def check(self, cluster: str) -> list[Check]:
         """Everything that can be wrong with a cluster; this takes a while."""
         return _list(self._json("POST", f"/clusters/{_segment(cluster)}/check"), Check)
+
+    def partitions(self, cluster: str, *, ask: bool = False) -> Partitions:
+        """A cluster's partitions or queues, as far as they are known; with ``ask`` it is asked, and waited for."""
+        return _one(self._json("POST" if ask else "GET", f"{_cluster(cluster)}/partitions"), Partitions)
 
     def login(self, cluster: str) -> LoginEvents:
         """Log in to a cluster: what it asks, then how that ended. `answer` says what the person says."""

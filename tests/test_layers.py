@@ -51,7 +51,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "daemon": frozenset({"sessiond", "anyio", "structlog", "aiohttp", "stdlib"}),
     "client_http": frozenset({"stdlib"}),
     "client": frozenset(
-        {"sessiond.api.wire", "sessiond.client_http", "sessiond.paths", "sessiond.__version__", "stdlib"}
+        {"sessiond.api.wire", "sessiond.api.wire_clusters", "sessiond.client_http", "sessiond.paths"}
+        | {"sessiond.__version__", "stdlib"}
     ),
     # What is read from files without a daemon; formview holds no part of the daemon, and no library.
     "formcheck": frozenset(
@@ -59,7 +60,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         | {"stdlib"}
     ),
     "cli": frozenset(
-        {"sessiond.client", "sessiond.formcheck", "sessiond.api.wire", "sessiond.paths", "sessiond.__version__"}
+        {"sessiond.client", "sessiond.formcheck", "sessiond.api.wire", "sessiond.api.wire_clusters", "sessiond.paths"}
+        | {"sessiond.__version__"}
         | {"click", "rich", "stdlib"}
     ),
     "paths": frozenset({"stdlib"}),

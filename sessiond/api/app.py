@@ -18,6 +18,7 @@ from sessiond.api import wire
 from sessiond.api.checks import CheckRoutes
 from sessiond.api.clusters import ClusterRoutes
 from sessiond.api.events import EventRoutes
+from sessiond.api.partitions import PartitionRoutes
 from sessiond.api.reach import ReachRoutes
 from sessiond.api.services import ServiceRoutes
 from sessiond.api.sessions import SessionRoutes
@@ -118,6 +119,7 @@ def api_routes(sessions: SessionRoutes, events: EventRoutes, status: StatusRoute
         ReachRoutes(sessions.desk),
         CheckRoutes(sessions.desk),
         ClusterRoutes(sessions.desk),
+        PartitionRoutes(sessions.desk),
         ServiceRoutes(sessions.desk, sessions.memory),
         WorkflowRoutes(sessions.desk, sessions.memory),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sessiond.api import wire
 from sessiond.api.reach import SSH_PORT
 from sessiond.api.service import Desk
+from sessiond.api.wire_clusters import Check
 from sessiond.config.model import Scheduler, Ssh
 from sessiond.core.errors import NotFound, printable
 from sessiond.core.ids import ClusterName
@@ -46,7 +46,7 @@ class CheckRoutes:
             ours=frozenset(s.tag for s in on_it),
             proved_shared=any(s.endpoint is not None and s.spec.mode in _IN_JOBS for s in on_it),
         )
-        answer: list[wire.Check] = [
+        answer: list[Check] = [
             {"what": one.what, "ok": one.grade.value, "finding": one.text, "remedy": one.remedy}
             for one in await checkup.run()
         ]

@@ -9,6 +9,7 @@ from sessiond.config.beside import BadPicture
 from sessiond.config.catalogue import Catalogue
 from sessiond.config.workflows import WorkflowFile, wrong_beside
 from sessiond.core.errors import printable
+from sessiond.forms.asks import asks
 from sessiond.forms.model import Condition, Form, Option, Param, in_words
 
 
@@ -75,6 +76,7 @@ def _param(param: Param) -> wire.WorkflowParam:
         "required": param.required,
         "secret": param.secret,
         "when": _words(param.when),
+        "asks": asks(param.variable),
     }
 
 

@@ -179,15 +179,6 @@ class Rendered(TypedDict):
     files: dict[str, str]
 
 
-class Check(TypedDict):
-    """One thing that was looked at on a cluster, what was found, and what to do about it (may be empty)."""
-
-    what: str
-    ok: Literal["ok", "warn", "bad"]
-    finding: str
-    remedy: str
-
-
 class Plan(TypedDict):
     """What would be done: rendered files by their path in the session's folder, the command that submits, the ports.
 
@@ -297,7 +288,8 @@ class WorkflowParam(TypedDict):
     """One parameter of a form. ``name`` is ``section.param``, ``variable`` what templates see.
 
     ``type`` is one of text, textarea, hidden, select, boolean, integer, resource, dropdown; ``when`` says in words when
-    it is asked for, empty for always. ``default`` is as the form's author wrote it, empty for a secret.
+    it is asked for, empty for always. ``default`` is as the form's author wrote it, empty for a secret. ``asks``: what
+    it asks of the scheduler, in the words of a cluster's defaults (``partition``, ``time``), else empty.
     """
 
     name: str
@@ -314,6 +306,7 @@ class WorkflowParam(TypedDict):
     required: bool
     secret: bool
     when: str
+    asks: str
 
 
 class Workflow(TypedDict):

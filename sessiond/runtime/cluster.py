@@ -8,7 +8,7 @@ from functools import partial
 
 from anyio.abc import ByteStream
 
-from sessiond.core.errors import NotSent
+from sessiond.core.errors import LinkError, NotSent
 from sessiond.core.events import Event
 from sessiond.core.ids import ClusterName
 from sessiond.core.lane import Ordered
@@ -19,6 +19,7 @@ from sessiond.core.session import Problem, Session
 from sessiond.core.spec import Mode
 from sessiond.core.table import WANTS, Want
 from sessiond.remote.transport import Accepting, Transport
+from sessiond.runtime.choices import Choices
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.engine import Engine
 from sessiond.runtime.folders import Folders
@@ -44,6 +45,8 @@ class Cluster:
     pollers: Mapping[Mode, Poller]
     """One for each mode a session can have here, the usual mode first: a cluster's scheduler and its login node are
     looked at apart, so that the one is seen while the other does not answer."""
+    choices: Choices
+    """Who knows its partitions or queues."""
     keeper: LinkKeeper | None = None
     """Who keeps the connection to it; None for this machine, which needs none."""
     watcher: Watcher | None = None
@@ -72,7 +75,8 @@ class Cluster:
     @property
     def commands(self) -> int:
         """How many commands were run there, looks included."""
-        return self.performer.commands + self.looks + (self.watcher.watches if self.watcher is not None else 0)
+        watches = self.watcher.watches if self.watcher is not None else 0
+        return self.performer.commands + self.looks + watches + self.choices.asked
 
     def poke(self, session: Session) -> None:
         """A session changed: the cluster may be wanted, or worth a look."""
@@ -114,9 +118,10 @@ def build(
     lib: Mapping[str, bytes],
     staging_at_once: int = STAGING_AT_ONCE,
     keeper: LinkKeeper | None = None,
+    setup: str = "",
 ) -> Cluster:
     """Put a cluster's parts together. ``dialects`` and ``policies`` are by mode, the usual mode first. Where there is a
-    ``keeper``, ``transport`` leads over its connections."""
+    ``keeper``, ``transport`` leads over its connections. ``setup`` are the cluster's shell lines."""
 
     def wanting(mode: Mode) -> list[Session]:
         return [
@@ -141,6 +146,9 @@ def build(
             )
             for mode, dialect in dialects.items()
         },
+        choices=Choices(
+            name, dialects, transport, clock, partial(_unreachable, keeper), mode=next(iter(dialects)), setup=setup
+        ),
         keeper=keeper,
         watcher=Watcher(name, transport, clock, awaited, lambda: keeper.up, tell) if keeper is not None else None,
     )
@@ -157,6 +165,17 @@ def build(
     if keeper is not None:
         keeper.listen(link_changed)
     return made
+
+
+def _unreachable(keeper: LinkKeeper | None) -> LinkError | None:
+    """Why nothing is asked by itself just now; None where it may be."""
+    if keeper is None or keeper.up:
+        return None
+    if keeper.link.state is LinkState.IDLE:
+        name = keeper.link.name
+        hint = f"it is once a session is started there; to ask it now: sessionctl partitions {name}"
+        return LinkError(f"{name} is not connected", hint=hint)
+    return keeper.error()
 
 
 class Clusters:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from sessiond.core.errors import Refused, SpecError, printable
 from sessiond.core.spec import Mode, Resources
+from sessiond.forms import asks
 from sessiond.forms.fill import Answers, Field, Value, fill, look
-from sessiond.forms.flatten import Where, directive, flatten
+from sessiond.forms.flatten import Where, flatten
 from sessiond.forms.model import SCHEDULER, Form, Kind, Param
 from sessiond.render.inputs import is_ours, resource_type
 from sessiond.runtime.resources import NAMES, resources
@@ -21,27 +22,6 @@ _WORDS: Mapping[Mode, tuple[str, ...]] = {
 }
 """What forms call a mode."""
 _PORT = "servicePort"
-
-_ASKS = {
-    "--partition": "partition",
-    "-p": "partition",
-    "--account": "account",
-    "-A": "account",
-    "--qos": "qos",
-    "--nodes": "nodes",
-    "-N": "nodes",
-    "--ntasks": "tasks",
-    "-n": "tasks",
-    "--cpus-per-task": "cpus",
-    "-c": "cpus",
-    "--mem": "memory",
-    "--gres": "gpus",
-    "--gpus": "gpus",
-    "--time": "time",
-    "-t": "time",
-}
-"""What Slurm's options ask for, in the words of a cluster's defaults."""
-_ASKS_OF_PBS = {"-q": "partition", "-A": "account"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +226,7 @@ def _same(name: str) -> str:
 
 def _asked(directives: tuple[str, ...], mode: Mode) -> frozenset[str]:
     """What directives ask for, in the words of a cluster's defaults."""
-    known = _ASKS if mode is Mode.SLURM else _ASKS_OF_PBS
+    known = asks.SLURM if mode is Mode.SLURM else asks.PBS
     options = [line.replace("=", " ").split()[0] for line in directives]
     time = {"time"} if mode is Mode.PBS and any("walltime=" in line for line in directives) else set()
     return frozenset({known[one] for one in options if one in known} | time)
@@ -256,8 +236,7 @@ def _defaults(form: Form, site: Site) -> Mapping[str, str]:
     """A cluster's defaults, those of its scheduler also under the names that the form has for them."""
     found = dict(site.defaults)
     for param in form.params:
-        option = directive(param.variable).replace("=", " ").strip()
-        name = _ASKS.get(option) or _ASKS_OF_PBS.get(option, "")
+        name = asks.usual_name(param.variable)
         for one in (name, "queue" if name == "partition" else ""):
             if one in site.defaults:
                 found[param.dotted] = site.defaults[one]

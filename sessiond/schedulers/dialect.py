@@ -29,6 +29,7 @@ from sessiond.core.events import (
     Submitted,
     SubmitUnknown,
 )
+from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, Snapshot
 from sessiond.core.session import Session
 
@@ -104,6 +105,15 @@ class Dialect(Protocol):
 
     def read_extend(self, session: Session, done: Completed) -> str:
         """What was granted, in a sentence. Raises Refused with the scheduler's own words, Unreadable."""
+
+    def partitions(self, setup: str) -> Command | None:
+        """Ask which partitions or queues there are; None: there are none. ``setup`` are the cluster's shell lines."""
+
+    def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
+        """Those that there are. Raises Unreadable."""
+
+    def walltime_s(self, text: str) -> int | None:
+        """Seconds of a walltime as the scheduler's own directives have it; None for what is none."""
 
     def forget(self, session: Session) -> Command:
         """Remove the session's folder on the execution host."""

@@ -30,6 +30,7 @@ from sessiond.core.events import (
     SubmitUnknown,
 )
 from sessiond.core.ids import JobId, SessionId
+from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, JobReport, Snapshot
 from sessiond.core.session import Endpoint, JobRef, Outcome, Phase, Problem, Session
 from sessiond.schedulers import common
@@ -268,6 +269,18 @@ class Process:
         args = (common.folder_of(session), session.tag, str(bound_s), *identity)
         text = common.script(*_ENDING, "remove.sh", "leavings.sh", "cleanup.sh")
         return common.shell(text, *args, timeout_s=self.kill_script_s + 90)
+
+    def partitions(self, setup: str) -> Command | None:
+        """Nothing: there is no scheduler."""
+        return None
+
+    def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
+        """None."""
+        return ()
+
+    def walltime_s(self, text: str) -> int | None:
+        """None: there are no directives."""
+        return None
 
     def rehearse(self, session: Session) -> Command | None:
         """There is no scheduler to be asked."""

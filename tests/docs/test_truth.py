@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sessiond.api import wire
+from sessiond.api import wire, wire_clusters
 from sessiond.api.app import _STATUS
 from sessiond.core import events
 from sessiond.core.events import Event
@@ -52,7 +52,10 @@ def test_every_event_is_listed() -> None:
         wire.Session,
         wire.StartRequest,
         wire.StopRequest,
-        wire.Check,
+        wire_clusters.Check,
+        wire_clusters.Partition,
+        wire_clusters.Partitions,
+        wire_clusters.Remarks,
         wire.SshAccess,
         wire.Extended,
         wire.ExtendRequest,

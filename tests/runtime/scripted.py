@@ -37,6 +37,7 @@ from sessiond.core.events import (
 from sessiond.core.ids import ClusterName, JobId, SessionId, session_id
 from sessiond.core.lane import Ordered
 from sessiond.core.pace import LOCAL_PACE, PollPolicy
+from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, JobReport, Snapshot
 from sessiond.core.session import Endpoint, Outcome, Phase, Problem, Session, State
 from sessiond.core.spec import LaunchSpec, Mode, Probe, ServiceFile, ServiceSpec
@@ -278,6 +279,15 @@ class ScriptedCluster:
 
     def read_extend(self, session: Session, done: Completed) -> str:
         return "granted"
+
+    def partitions(self, setup: str) -> Command | None:
+        return None
+
+    def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
+        return ()
+
+    def walltime_s(self, text: str) -> int | None:
+        return None
 
     def _said(self, verb: str, session: Session, usual: E) -> E:
         return cast(E, self.script(session.id).answers.get(verb, usual))

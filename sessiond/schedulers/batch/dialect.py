@@ -28,6 +28,7 @@ from sessiond.core.events import (
     SubmitUnknown,
 )
 from sessiond.core.ids import JobId, SessionId
+from sessiond.core.partitions import Partition
 from sessiond.core.session import JobRef, Problem, Session
 from sessiond.render.directives import lead_s
 from sessiond.schedulers import common
@@ -166,6 +167,18 @@ class Batch(ABC):
         args = (common.folder_of(session), job, session.tag, str(session.attempt))
         parts = ("batch.sh", f"{self.name}.sh", "files.sh", *self.evidence_parts, "batch_evidence.sh")
         return common.shell(common.script(*parts), *args, timeout_s=120)
+
+    # What there is to choose from.
+
+    def partitions(self, setup: str) -> Command | None:
+        """Ask which partitions or queues there are."""
+        names = ("batch.sh", f"{self.name}.sh", f"{self.name}_partitions.sh", "batch_partitions.sh")
+        payload = setup.rstrip("\n") + "\n" if setup.strip() else ""
+        return common.shell(common.script(*names), payload=payload, timeout_s=100)
+
+    @abstractmethod
+    def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
+        """Those that there are. Raises Unreadable."""
 
     # The end.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Bug, Refused, Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
+from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, Snapshot
 from sessiond.core.session import Phase, Problem, Session
 from sessiond.render.pbs_directives import job_scripts, queue_of
@@ -19,10 +20,10 @@ from sessiond.schedulers.batch import reply
 from sessiond.schedulers.batch.dialect import Batch
 from sessiond.schedulers.batch.look import Times, with_jobs
 from sessiond.schedulers.batch.words import ENDED_BY_US
-from sessiond.schedulers.pbs import queues
+from sessiond.schedulers.pbs import partitions, queues
 from sessiond.schedulers.pbs.evidence import read_evidence
 from sessiond.schedulers.pbs.look import Begun, current, how, is_ours, record_of, snapshot
-from sessiond.schedulers.pbs.reply import Listed, Listing, listing
+from sessiond.schedulers.pbs.reply import Listed, Listing, listing, seconds
 from sessiond.schedulers.pbs.states import phase_of
 from sessiond.schedulers.pbs.words import LEXICON, hint_for, in_words
 
@@ -143,6 +144,14 @@ class Pbs(Batch):
         if said.out.strip() == "0":
             raise Refused("the job has no limit that could be raised", hint="it runs until it ends or is stopped")
         return "the scheduler raised the job's time limit"
+
+    def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
+        """The queues. Raises Unreadable."""
+        return partitions.partitions(done)
+
+    def walltime_s(self, text: str) -> int | None:
+        """Seconds of a walltime as ``-l walltime=`` has it; None for what is none."""
+        return seconds(text)
 
 
 def _listing(found: list[list[str]], asked: Sequence[str]) -> Listing:

@@ -9,8 +9,8 @@ from sessiond.core.spec import Resources
 from sessiond.schedulers.common import printable
 from sessiond.schedulers.pbs.reply import Listed, blocks, seconds
 
-_QUEUE = re.compile(r"Queue:[ \t]*(\S+)\s*", re.ASCII)
-_SERVER = re.compile(r"Server:[ \t]*(\S+)\s*", re.ASCII)
+QUEUE = re.compile(r"Queue:[ \t]*(\S+)\s*", re.ASCII)
+SERVER = re.compile(r"Server:[ \t]*(\S+)\s*", re.ASCII)
 _STATE_COUNT = re.compile(r"(Queued|Running):([0-9]{1,9})", re.ASCII)
 _YES = frozenset({"true", "yes", "t", "y", "1"})
 _NO_TELLING = "PBS does not say beforehand when it would start"
@@ -23,7 +23,7 @@ def outlook(text: str, queue: str, resources: Resources) -> str:
     such job, Unreadable.
     """
     if not queue:
-        servers = blocks(text, _SERVER)
+        servers = blocks(text, SERVER)
         if not servers:
             raise Unreadable("the scheduler's answer about its server cannot be understood")
         default = printable(servers[0]["default_queue"])
@@ -33,19 +33,19 @@ def outlook(text: str, queue: str, resources: Resources) -> str:
             else "it has no default queue: choose one with --set queue="
         )
         return f"the scheduler answers, and {where}; {_NO_TELLING}"
-    found = next((one for one in blocks(text, _QUEUE) if one.id == queue.partition("@")[0]), None)
+    found = next((one for one in blocks(text, QUEUE) if one.id == queue.partition("@")[0]), None)
     if found is None:
         raise Unreadable(f"the scheduler's answer about the queue {printable(queue)} cannot be understood")
     _refuse(found, resources)
     counts = dict(_STATE_COUNT.findall(found["state_count"]))
     busy = f" ({counts['Running']} running there, {counts['Queued']} waiting)" if len(counts) == 2 else ""
-    if not _is(found, "started"):
+    if not is_true(found, "started"):
         return f"the queue {queue} would take it and not start it: it is stopped{busy}"
     return f"the queue {queue} would take it{busy}; {_NO_TELLING}"
 
 
 def _refuse(queue: Listed, resources: Resources) -> None:
-    if not _is(queue, "enabled"):
+    if not is_true(queue, "enabled"):
         raise Refused(f"the queue {queue.id} takes no jobs now", hint="choose another with --set queue=, or wait")
     asked, longest, least = (
         resources.walltime_s,
@@ -62,9 +62,10 @@ def _refuse(queue: Listed, resources: Resources) -> None:
         )
 
 
-def _is(queue: Listed, name: str) -> bool:
-    """Whether an attribute is true; one that is not told is."""
-    return (queue[name].strip().lower() or "true") in _YES
+def is_true(queue: Listed, name: str, *, untold: bool = True) -> bool:
+    """Whether an attribute is true; one that is not told is ``untold``."""
+    said = queue[name].strip().lower()
+    return said in _YES if said else untold
 
 
 def _length(total_s: int) -> str:

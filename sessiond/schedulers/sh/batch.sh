@@ -2,9 +2,9 @@
 # Put after lib.sh before slurm.sh and pbs.sh: asking a scheduler's commands. Defines functions, prints nothing.
 
 # find_program COMMAND FOLDER PLACES NAME...: sees to it that COMMAND can be called. What a login shell and the cluster's
-# `setup` (setup.sh in FOLDER) would make of the search path and the variables NAME is asked in a shell of their own, at
-# most 10 seconds long, and all that they print is discarded: they may be written for bash, prompt, or end the shell they
-# run in. PLACES are folders that are looked into where nothing was said about any.
+# `setup` (setup.sh in FOLDER, or own_setup where there is no folder) would make of the search path and the variables NAME
+# is asked in a shell of their own, at most 10 seconds long, and all that they print is discarded: they may be written for
+# bash, prompt, or end the shell they run in. PLACES are folders that are looked into where nothing was said about any.
 find_program() {
   wanted=$1 places=$3
   ! command -v "$wanted" >/dev/null || return 0
@@ -15,8 +15,12 @@ find_program() {
 tell() { printf "\036%s" "$PATH" >&3; for sessiond_name in $sessiond_names; do printf "\036%s" "${!sessiond_name-}" >&3; done; }
 trap "IFS=\" \" && tell" EXIT
 [ ! -r /etc/profile ] || . /etc/profile
-[ ! -f "$sessiond_folder/setup.sh" ] || . "$sessiond_folder/setup.sh"'
-  told_profile=$(timeout -k 1 10 bash -c "exec 3>&1 >/dev/null; $asked_profile" profile "$profile_folder" "$@" </dev/null 2>/dev/null)
+[ ! -f "$sessiond_folder/setup.sh" ] || . "$sessiond_folder/setup.sh"
+. /dev/fd/4'
+  told_profile=$(timeout -k 1 10 bash -c "exec 3>&1 >/dev/null; $asked_profile" profile "$profile_folder" "$@" </dev/null 2>/dev/null 4<<SETUP
+${own_setup-}
+SETUP
+  )
   for name in PATH "$@"; do
     case $told_profile in "$RS"*) told_profile=${told_profile#"$RS"} ;; *) break ;; esac
     value=${told_profile%%"$RS"*}

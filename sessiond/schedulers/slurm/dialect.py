@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import Bug, Refused, Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
+from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, Snapshot
 from sessiond.core.session import Problem, Session
 from sessiond.render.slurm_directives import job_script
@@ -19,7 +20,7 @@ from sessiond.schedulers.batch import end, reply
 from sessiond.schedulers.batch.dialect import Batch
 from sessiond.schedulers.batch.look import Times, with_jobs
 from sessiond.schedulers.batch.words import Proof
-from sessiond.schedulers.slurm import look
+from sessiond.schedulers.slurm import look, partitions
 from sessiond.schedulers.slurm import reply as said_by
 from sessiond.schedulers.slurm.end import of_pair
 from sessiond.schedulers.slurm.evidence import read_evidence
@@ -141,6 +142,14 @@ class Slurm(Batch):
             denied = "denied" in said.err
             raise _no(said, "the scheduler does not give more time", hint=_ASK if denied else "")
         return "the scheduler raised the job's time limit"
+
+    def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
+        """The partitions. Raises Unreadable."""
+        return partitions.partitions(done)
+
+    def walltime_s(self, text: str) -> int | None:
+        """Seconds of a walltime as ``--time`` has it; None for what is none."""
+        return partitions.walltime_s(text)
 
 
 def _asked(done: Completed) -> reply.Answer:

@@ -34,7 +34,7 @@ FORMAT = ",".join(f"{column}:{common.FIELD}" for column in COLUMNS)
 A column a version does not know is left out with a word on stderr and exit status 0 (measured), which the header shows.
 """
 
-_TROUBLE = re.compile(r"error|unable|cannot|fail|invalid|timed out|refused|denied|unrecognized|usage:", re.IGNORECASE)
+TROUBLE = re.compile(r"error|unable|cannot|fail|invalid|timed out|refused|denied|unrecognized|usage:", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -60,7 +60,7 @@ def listing(answer: Answer) -> list[Listed]:
 
     Lines that are no job's (a cluster's name, a greeting, the rest of a job name with a line break) are left out.
     """
-    if answer.rc != 0 or _TROUBLE.search(answer.err):
+    if answer.rc != 0 or TROUBLE.search(answer.err):
         why = common.printable(answer.err) or f"exit status {answer.rc}"
         raise Unreadable(f"squeue does not answer: {why}", hint=hint_for(answer.err))
     lines = answer.out.split("\n")
