@@ -1,6 +1,6 @@
 // One field of a form: its label, its help, the input that fits its type, and what is wrong with it.
 
-import { fill, h, unique } from "./dom.js";
+import { announce, fill, h, unique } from "./dom.js";
 
 const BETWEEN = "___";
 
@@ -12,14 +12,16 @@ export class Field {
     this.id = unique("field");
     this.problem = h("p", { class: "wrong", id: `${this.id}-wrong` });
     const help = h("p", { class: "help", id: `${this.id}-help` }, param.help);
+    this.about = h("p", { class: "help", id: `${this.id}-about` });
+    this.remark = h("p", { class: "remark", id: `${this.id}-remark` });
     this.input = this.#made();
     this.input.id = this.id;
-    this.input.setAttribute("aria-describedby", `${this.id}-help ${this.id}-wrong`);
+    this.input.setAttribute("aria-describedby", ["help", "about", "remark", "wrong"].map((part) => `${this.id}-${part}`).join(" "));
     if (param.required) this.input.setAttribute("aria-required", "true");
     for (const event of ["input", "change"]) this.input.addEventListener(event, () => { this.touched = true; changed(this); });
     const label = h("label", { for: this.id }, param.label || param.name.split(".").pop(), param.required && h("span", { class: "soft" }, " (required)"));
     const box = param.type === "boolean";
-    this.element = h("div", { class: box ? "field check" : "field" }, box ? [this.input, label] : [label, this.input], param.help && help, this.problem);
+    this.element = h("div", { class: box ? "field check" : "field" }, box ? [this.input, label] : [label, this.input], param.help && help, this.about, this.remark, this.problem);
   }
 
   #made() {
@@ -57,6 +59,31 @@ export class Field {
     if (this.param.type === "boolean") this.input.checked = text === "true";
     else if (this.param.multiple) for (const one of this.input.options) one.selected = text.split(text.includes(BETWEEN) ? BETWEEN : ",").includes(one.value);
     else if (this.input.value !== text) this.input.value = text;
+  }
+
+  // Names to choose from beside whatever one types, with words about each; `usual` is what an empty field means.
+  suggest(choices, usual = "") {
+    if (this.input.type !== "text") return;
+    this.input.placeholder = usual;
+    const shown = JSON.stringify(choices);
+    if (shown === this.shown) return;
+    this.shown = shown;
+    if (!this.list) {
+      this.list = h("datalist", { id: `${this.id}-list` });
+      this.element.append(this.list);
+      this.input.setAttribute("list", this.list.id);
+      this.input.removeAttribute("autocomplete"); // where it is off, Firefox offers no list either
+    }
+    // Firefox shows a label in the place of the name
+    fill(this.list, choices.map((one) => h("option", { value: one.name, label: one.text && `${one.name}: ${one.text}` })));
+  }
+
+  // What to know about what is in it, without being wrong: a remark, and plain words.
+  note(remark = "", about = "") {
+    fill(this.about, about);
+    if (remark && remark !== this.remarked) announce(remark);
+    this.remarked = remark;
+    this.remark.textContent = remark && `${remark[0].toUpperCase()}${remark.slice(1)}.`;
   }
 
   complain(texts) {

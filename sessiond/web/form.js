@@ -7,6 +7,7 @@ import { dialogue } from "./dialogue.js";
 import { announce, button, fill, h } from "./dom.js";
 import { Field } from "./field.js";
 import { markdown } from "./markdown.js";
+import { Partitions } from "./partitions.js";
 import { scripts } from "./scripts.js";
 import { clusters, put } from "./store.js";
 import { thumbnail } from "./thumbnail.js";
@@ -22,15 +23,16 @@ const modesOf = (cluster) => (cluster.name === "local" ? ["local"] : MODES[clust
 export function view(name) {
   const box = h("div", {}, h("p", { class: "soft" }, "One moment…"));
   const element = h("div", {}, h("p", { class: "back" }, h("a", { href: "#/new" }, "All there is")), box);
-  const shown = { element, title: name, close: () => {} };
+  let gone = false;
+  const shown = { element, title: name, close: () => { gone = true; }, update: () => {} };
   const kind = name.includes("/") ? "workflows" : "services";
   ask(`/v1/${kind}/${name.split("/").map(segment).join("/")}`)
-    .then((found) => { document.title = `${found.title || name} · sessiond`; draw(box, found, kind === "workflows"); })
+    .then((found) => { if (gone) return; document.title = `${found.title || name} · sessiond`; draw(box, found, kind === "workflows", shown); })
     .catch((error) => fill(box, trouble(error)));
   return shown;
 }
 
-function draw(box, about, isForm) {
+function draw(box, about, isForm, shown) {
   let again = Object.keys(about.last).length > 0;
   let asked = 0;
   let timer = 0;
@@ -49,6 +51,9 @@ function draw(box, about, isForm) {
   const directives = new Field({ name: "directives", label: "More for the scheduler", type: "textarea", help: "One directive a line, such as --exclusive" }, later);
   const own = about.params.filter((one) => !["hidden", "resource"].includes(one.type)).map((one) => new Field(kindOf(one), later));
   const scheduled = [time, partition, account, directives];
+  const partitions = new Partitions(placed);
+  shown.update = () => partitions.happened();
+  shown.close = () => partitions.close();
 
   cluster.offer(clusters.map((one) => ({ value: one.name, label: one.name === "local" ? "this machine" : one.name })));
   offerModes();
@@ -139,7 +144,20 @@ function draw(box, about, isForm) {
     const asks = !asksScheduler && (found.mode === "slurm" || found.mode === "pbs");
     for (const field of scheduled) field.element.hidden = !asks;
     complain(found.problems);
+    partitions.look();
     if (lost) later();
+  }
+
+  // The fields in which a partition and a walltime are asked for now, and what is in them: the form's own, in the scheduler's
+  // spelling, or the plain ones.
+  function placed() {
+    const seen = (field) => (field && !field.element.hidden ? field : null);
+    const asking = (what) => seen(own.find((one) => one.param.asks === what && !one.element.hidden));
+    const place = seen(partition) ?? asking("partition");
+    const walltime = seen(time) ? null : asking("time");
+    const last = again && place === partition ? about.last.partition || about.last.queue : "";
+    const query = { partition: (place?.value || last || "").trim(), time: seen(time)?.value ?? "", walltime: walltime?.value ?? "" };
+    return { cluster: cluster.value, place, time: seen(time) ?? walltime, query };
   }
 
   function fits(field, now) {
