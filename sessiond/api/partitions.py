@@ -75,6 +75,7 @@ class PartitionRoutes:
                 }
                 for one in partitions
             ],
+            "code": "" if problem is None else problem.code,
             "why": "" if problem is None else problem.message,
             "hint": "" if problem is None else problem.hint,
             "remarks": {

@@ -40,8 +40,8 @@ class Remarks(TypedDict):
 class Partitions(TypedDict):
     """The partitions or queues of a cluster (``kind``; empty where it has none), as far as they are ``known``.
 
-    ``asking``: the cluster is being asked just now. ``why`` and ``hint``: why it cannot be, or could not, and what to
-    do. ``usual`` is where a job goes for which nothing is said, empty where that is not known.
+    ``asking``: the cluster is being asked just now. ``code``, ``why`` and ``hint``: why it cannot be, or could not, and
+    what to do, as errors have them. ``usual`` is where a job goes for which nothing is said; empty: that is not known.
     """
 
     kind: Literal["partition", "queue", ""]
@@ -50,6 +50,7 @@ class Partitions(TypedDict):
     age_s: float | None
     usual: str
     partitions: list[Partition]
+    code: str
     why: str
     hint: str
     remarks: Remarks

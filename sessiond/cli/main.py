@@ -44,6 +44,7 @@ VERBS: Final[dict[str, str]] = {
     "workflows": "List the forms in front of services.",
     "workflow": "Show a form, or everything that is wrong with its file.",
     "clusters": "List where sessions can run, and the links there.",
+    "partitions": "List a cluster's partitions or queues.",
     "login": "Answer what a cluster asks, and connect to it.",
     "logout": "Drop the link to a cluster.",
     "status": "Show the daemon in one screen.",

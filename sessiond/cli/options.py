@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from sessiond.api.wire import WorkflowParam
     from sessiond.client import Client
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+_ONES_OF_THE_CLUSTER: Final = ["="]
+"""In the place of a parameter's values: the partitions or queues of the cluster on the line. No value begins so."""
 
 
 def json_option(function: F) -> F:
@@ -97,38 +101,48 @@ def complete_values(context: click.Context, parameter: click.Parameter, incomple
     from sessiond.cli.output import safe
     from sessiond.client import ClientError
 
-    names, said = _typed(context, parameter)
+    names, given = _typed(context)
     if not names:
         return []
+    key, equals, _ = incomplete.partition("=")
     try:
-        fields = _fields(connect(start=False, timeout_s=2), names[0])
+        client = connect(start=False, timeout_s=2)
+        fields = _fields(client, names[0])
+        if not equals:
+            taken = {value.partition("=")[0] for option in parameter.opts for value in given.get(option, ())}
+            words = [(f"{field}=", about) for field, about, _ in fields if field not in taken]
+        else:
+            known = [values for field, _, values in fields if field == key]
+            if _ONES_OF_THE_CLUSTER in known or (not known and key in ("partition", "queue")):
+                offered = _partitions(client, given.get("--on", [""])[-1])
+            else:
+                offered = [(value, "") for values in known for value in values]
+            words = [(f"{key}={value}", about) for value, about in offered]
     except ClientError:
         return []
-    key, equals, _ = incomplete.partition("=")
-    if not equals:
-        taken = {value.partition("=")[0] for value in said}
-        words = [(f"{field}=", about) for field, about, _ in fields if field not in taken]
-    else:
-        words = [(f"{key}={value}", "") for field, _, values in fields if field == key for value in values]
     return [CompletionItem(word, help=safe(about) or None) for word, about in words if _offers(word, incomplete)]
 
 
-def _typed(context: click.Context, parameter: click.Parameter) -> tuple[list[str], list[str]]:
-    """The arguments on the line that are no options, and the values of ``parameter``.
+def _partitions(client: Client, cluster: str) -> list[tuple[str, str]]:
+    """A cluster's partitions or queues with what they are, as far as they are known by now: nobody waits for them."""
+    return [(one["name"], one["text"]) for one in client.partitions(cluster)["partitions"]] if cluster else []
+
+
+def _typed(context: click.Context) -> tuple[list[str], dict[str, list[str]]]:
+    """The arguments on the line that are no options, and the values of those that have one, by option.
 
     click itself has none of them where the last option on the line still lacks its value, which is what is completed.
     """
     line = iter(context.find_root().obj or ())
     plain: list[str] = []
-    values: list[str] = []
+    values: dict[str, list[str]] = {}
     takes_value = {name for one in context.command.params for name in one.opts if not getattr(one, "is_flag", True)}
     for word in line:
         option, equals, value = word.partition("=") if word.startswith("-") else ("", "", "")
         if not option:
             plain.append(word)
         elif option in takes_value:
-            value = value if equals else next(line, "")
-            values += [value] if option in parameter.opts else []
+            values.setdefault(option, []).append(value if equals else next(line, ""))
     return plain[1:], values
 
 
@@ -136,20 +150,25 @@ def _fields(client: Client, name: str) -> list[tuple[str, str, list[str]]]:
     """What can be set: names, words about them, and the values they can have where these are known."""
     from sessiond.client import ClientError
 
-    yes_no = ["true", "false"]
     try:
         service = client.service(name)
     except ClientError as error:
         if error.code != "not-found":
             raise
         fields = [one for one in client.workflow(name)["params"] if one["type"] not in ("hidden", "resource")]
-        return [
-            (one["name"], one["label"], yes_no if one["type"] == "boolean" else [o["value"] for o in one["options"]])
-            for one in fields
-        ]
+        return [(one["name"], one["label"], _values(one)) for one in fields]
     return [
-        (one["name"], one["label"], yes_no if one["type"] == "boolean" else one["options"]) for one in service["params"]
+        (one["name"], one["label"], ["true", "false"] if one["type"] == "boolean" else one["options"])
+        for one in service["params"]
     ]
+
+
+def _values(param: WorkflowParam) -> list[str]:
+    if param["type"] == "boolean":
+        return ["true", "false"]
+    if param["type"] == "text" and param.get("asks") == "partition":
+        return _ONES_OF_THE_CLUSTER
+    return [one["value"] for one in param["options"]]
 
 
 def complete_clusters(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

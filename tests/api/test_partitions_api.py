@@ -164,7 +164,7 @@ async def test_who_asks_has_the_link_made_and_waits(tmp_path: Path) -> None:
     async with house(tmp_path) as here:
         here.sinfo.open.set()
         found = await here.look(method="POST")
-        assert (True, False, "", "") == tuple(found[key] for key in ("known", "asking", "why", "hint"))
+        assert (True, False, "", "", "") == tuple(found[key] for key in ("known", "asking", "code", "why", "hint"))
         assert 0 <= found["age_s"] < 10
         assert "short" == found["usual"]
         assert {
@@ -197,11 +197,17 @@ async def test_where_the_link_is_up_a_look_has_the_cluster_asked(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("connector", "why", "hint"),
+    ("connector", "code", "why", "hint"),
     [
-        (ScriptedConnector(trouble=HostDown("no route to host"), takes_s=0.0), "no route to host", "tried again"),
+        (
+            ScriptedConnector(trouble=HostDown("no route to host"), takes_s=0.0),
+            "host-down",
+            "no route to host",
+            "tried again",
+        ),
         (
             ScriptedConnector(asks=(Prompt(questions=(Question(text="Password: "),)),), takes_s=0.0),
+            "needs-login",
             "needs a login",
             "sessionctl login frontier",
         ),
@@ -209,13 +215,14 @@ async def test_where_the_link_is_up_a_look_has_the_cluster_asked(tmp_path: Path)
     ids=["down", "login"],
 )
 async def test_a_cluster_that_cannot_be_asked_says_why(
-    tmp_path: Path, connector: ScriptedConnector, why: str, hint: str
+    tmp_path: Path, connector: ScriptedConnector, code: str, why: str, hint: str
 ) -> None:
     """In the words of its link, with what to do; looking again does not call it again."""
     async with house(tmp_path, connector) as here:
         found = await here.look(method="POST")
         assert (False, False) == (found["known"], found["asking"])
         assert why in found["why"]
+        assert code == found["code"]
         assert hint in found["hint"]
         calls = len(connector.at)
         assert found == await here.look()

@@ -26,6 +26,7 @@ from tests.cli.canned_data import (
     SERVICES,
     ago,
     first_sessions,
+    partitions,
     plan,
     session,
     status,
@@ -261,6 +262,8 @@ class Handler(BaseHTTPRequestHandler):
         found = {one["name"]: one for one in CLUSTERS}[name]
         if parts[2] == "check":
             self.answer(CHECKS)
+        elif parts[2] == "partitions":
+            self.answer(partitions(name))
         elif name == "local":
             self.refuse("refused", "local is this machine: there is nothing to log in to", "", 422)
         elif parts[2] == "logout":

@@ -225,6 +225,41 @@ CHECKS = [
     {"what": "tools", "ok": "bad", "finding": "not there: base64", "remedy": "have them installed there"},
 ]
 
+
+def _partition(name: str, text: str, **facts: Any) -> dict[str, Any]:
+    usual = {"default": False, "takes": True, "starts": True, "longest_s": 3600, "nodes": 2}
+    return {"name": name, "text": text, **usual, **facts}
+
+
+def partitions(cluster: str) -> dict[str, Any]:
+    """What there is to choose from: in every state, none yet, none at all."""
+    known: dict[str, Any] = {
+        "kind": "",
+        "known": False,
+        "asking": False,
+        "age_s": None,
+        "usual": "",
+        "partitions": [],
+        "code": "",
+        "why": "",
+        "hint": "",
+        "remarks": {"partition": "", "time": ""},
+    }
+    if cluster == "frontier":
+        found = [
+            _partition("batch", "default, up to 1:00:00, 2 nodes", default=True),
+            _partition("gpu", f"up to 14 days{ESCAPES}, 8 nodes"),
+            _partition("old", "takes no jobs now, up to 1:00:00, 2 nodes", takes=False),
+            _partition("bare", "", longest_s=None, nodes=None),
+        ]
+        known |= {"kind": "partition", "known": True, "age_s": 7200.0, "usual": "gpu", "partitions": found}
+        known |= {"why": "sinfo does not answer: Unable to contact slurm controller"}
+    elif cluster != "local":
+        problem = {"code": "needs-login", "why": f"{cluster} needs a login", "hint": f"sessionctl login {cluster}"}
+        known |= {"kind": "queue", **problem}
+    return known
+
+
 LOGINS: dict[str, list[dict[str, Any]]] = {
     "frontier": [
         {
@@ -311,6 +346,7 @@ def _field(name: str, **facts: Any) -> dict[str, Any]:
         "required": False,
         "secret": False,
         "when": "",
+        "asks": "",
     }
     return usual | facts
 

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from tests.cli import canned_daemon
 from tests.cli.canned_daemon import Canned
-from tests.cli.canned_data import CLUSTERS
+from tests.cli.canned_data import CLUSTERS, workflows
 from tests.cli.conftest import Ctl, Terminal
 
 
@@ -86,6 +87,34 @@ def test_values(ctl: Ctl, canned: Canned, verb: str) -> None:
     assert complete(ctl, "bash", f"{of_service} --set ") == ["plain,notebook_dir="]
     for unknown in (f"sessionctl {verb}", f"sessionctl {verb} nothing"):
         assert complete(ctl, "bash", f"{unknown} --set ") == []
+
+
+def test_partitions(ctl: Ctl, canned: Canned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the cluster on the line, by either word or a form's own, with what they are; it is not made to wait."""
+    line = "sessionctl start jupyterlab-host --on frontier --set"
+    assert complete(ctl, "bash", f"{line} partition=") == [f"plain,{name}" for name in ("batch", "gpu", "old", "bare")]
+    assert complete(ctl, "fish", f"{line} queue=b") == [
+        "plain,queue=batch\tdefault, up to 1:00:00, 2 nodes",
+        "plain,queue=bare",
+    ]
+    assert complete(ctl, "zsh", f"{line} partition=ba") == [
+        *("plain", "partition=batch", "default, up to 1:00:00, 2 nodes"),
+        *("plain", "partition=bare", "_"),
+    ]
+    assert {("GET", "/v1/clusters/frontier/partitions")} == {
+        (method, path) for method, path, _ in canned.requests if "clusters" in path
+    }
+    assert complete(ctl, "bash", "sessionctl start jupyterlab-host --set x=1 --on=frontier --set queue=g") == [
+        "plain,gpu"
+    ]
+    for nowhere in ("--on local", "--on summit", "--name x"):
+        assert complete(ctl, "bash", f"sessionctl start jupyterlab-host {nowhere} --set partition=") == []
+    fields = [*workflows(), {**workflows()[0], "name": "jupyterlab-host/own"}]
+    fields[-1]["params"] = [{**workflows()[0]["params"][1], "name": "host.place", "asks": "partition"}]
+    monkeypatch.setattr(canned_daemon, "workflows", lambda: fields)
+    of_form = "sessionctl plan jupyterlab-host/own --on frontier --set"
+    assert complete(ctl, "bash", f"{of_form} host.place=g") == ["plain,gpu"]
+    assert complete(ctl, "bash", f"{of_form} ") == ["plain,host.place="]
 
 
 @pytest.fixture

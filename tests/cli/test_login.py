@@ -119,6 +119,18 @@ def test_logout(ctl: Ctl, canned: Canned) -> None:
     assert Done(status=0, out=expected, err="") == done
 
 
+def test_partitions_as_json(ctl: Ctl, canned: Canned) -> None:
+    """As the API has them, asked for; a cluster that does not tell is an error, and a login has its own status."""
+    done = ctl("partitions", "frontier", "--json")
+    assert (0, ["batch", "gpu", "old", "bare"]) == (
+        done.status,
+        [one["name"] for one in json.loads(done.out)["partitions"]],
+    )
+    assert ("POST", "/v1/clusters/frontier/partitions") == canned.requests[-1][:2]
+    done = ctl("partitions", "summit", "--json")
+    assert (4, "needs-login") == (done.status, json.loads(done.out)["error"]["code"])
+
+
 def test_clusters_as_json(ctl: Ctl, canned: Canned) -> None:
     """The daemon's list."""
     assert json.loads(ctl("clusters", "--json").out) == CLUSTERS

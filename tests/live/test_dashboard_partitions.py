@@ -146,3 +146,31 @@ async def test_queues_of_pbs_are_offered(pbs: PbsCluster) -> None:
             assert ["workq", "workq: default"] == (await choices(page, "Partition"))[0]
             await put(page, "Partition", "workp")
             await shows(page, "Partition", "remark", "The cluster does not list a queue of this name.")
+
+
+def test_a_changed_configuration_is_asked_anew(cluster: Cluster) -> None:
+    """By the verb, which connects, and by Tab, which does not wait: what the old configuration brought is forgotten."""
+    with person(cluster) as me:
+        assert [] == tab(me)
+        done = me.ctl("partitions", "bed")
+        assert (0, "") == (done.status, done.err)
+        assert ["PARTITION", "short", "long"] == [line.split()[0] for line in done.out.splitlines()]
+        assert ["plain,short", "plain,long"] == tab(me)
+        me.configure(scheduler="pbs")
+        assert 0 == me.ctl("reload").status
+        assert [] == tab(me)
+        done = me.ctl("partitions", "bed")
+        assert 1 == done.status
+        assert "there is no qstat on" in done.err
+        me.configure(scheduler="slurm")
+        assert 0 == me.ctl("reload").status
+        assert "short" in me.ctl("partitions", "bed").out
+        assert ["plain,short", "plain,long"] == tab(me)
+
+
+def tab(me: Person) -> list[str]:
+    """What the Tab key offers for a partition."""
+    line = "sessionctl start webshell --on bed --set partition="
+    done = me.ctl(_SESSIONCTL_COMPLETE="bash_complete", COMP_WORDS=line)
+    assert (0, "") == (done.status, done.err)
+    return done.out.split()
