@@ -173,10 +173,17 @@ class Machine:
         become = ["setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups", "env"]
         return self.root(*become, "HOME=/home/somebody", f"XDG_RUNTIME_DIR=/run/user/{SOMEBODY}", *argv, check=check)
 
-    def login(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Log in over ssh, run a command, log out; returns when the login is over, and what it ended has ended."""
-        done = self._run(self._ssh, [shlex.join(argv)], check=check)
-        self._logged_out()
+    def login(self, *argv: str, stays: bool = False) -> subprocess.CompletedProcess[str]:
+        """Log in over ssh, run a command, log out; returns when the login is over, and what it ended has ended.
+
+        ``stays``: a process that it started does not end with it, for which logind keeps the login as one that closes.
+        """
+        done = self._run(self._ssh, [shlex.join(argv)], check=True)
+        if stays:
+            state = ("loginctl", "show-user", "--value", "--property=State", "somebody")
+            until(lambda: self.root(*state).stdout == "closing\n")
+        else:
+            self._logged_out()
         return done
 
     @contextlib.contextmanager

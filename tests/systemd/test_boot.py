@@ -151,6 +151,21 @@ def test_with_lingering_it_needs_no_login(host: Host) -> None:
     assert (ended, again) == host.end_of("other")
 
 
+def test_started_by_hand_it_needs_neither(host: Host) -> None:
+    """Over ssh, without `install` and lingering: daemon and session outlive the login, and not the machine."""
+    ctl = str(host.programs / "sessionctl")
+    host.machine.login(ctl, "start", "netcat-tester", "--name", "page", stays=True)
+    assert (1, 1) == (host.theirs().count(" -m sessiond"), host.theirs().count(" sh run.sh "))
+    before = json.loads(host.machine.login(ctl, "status", "--json", stays=True).stdout)
+    assert 1 == before["sessions"]["running"]
+    host.machine.power_off()
+    host.machine.boot()
+    assert "" == host.theirs()
+    with host.machine.logged_in():
+        ended = "page: ended: its node failed: the machine was shut down while the session ran"
+        assert (ended, "sessionctl start netcat-tester --again") == host.end_of("page")
+
+
 def test_installed_by_somebody_who_lingers_it_starts_with_the_machine(host: Host) -> None:
     """`install` says so, and not a word about lingering."""
     host.machine.login("loginctl", "enable-linger")
