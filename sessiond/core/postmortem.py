@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sessiond.core.report import Evidence
 from sessiond.core.session import Outcome, Session, State
 
-UNEXPECTED = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
-"""Ends that nobody asked for."""
+UNEXPECTED = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.IDLE}
+"""Ends that nobody here asked for. Cancelled is among them where it was somebody else, on the cluster."""
 
 LOG_LINES = 200
 SCHEDULER_CHARS = 16_000
@@ -36,8 +36,9 @@ class PostMortem:
 
 
 def ended_unexpectedly(session: Session) -> bool:
-    """Whether the session is over, and nobody asked for that."""
-    return session.state is State.ENDED and (session.outcome or Outcome.LOST) in UNEXPECTED
+    """Whether the session is over, and nobody asked for that here."""
+    asked = session.ending is Outcome.CANCELLED
+    return session.state is State.ENDED and (session.outcome or Outcome.LOST) in UNEXPECTED and not asked
 
 
 def sentences(found: PostMortem) -> list[str]:

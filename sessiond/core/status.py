@@ -92,7 +92,7 @@ def describe(
 def _ended(session: Session) -> Status:
     outcome = session.outcome or Outcome.LOST
     phrase = ENDINGS[outcome]
-    if session.problem is not None and outcome not in _FINE:
+    if session.problem is not None and (outcome not in _FINE or _by_others(session)):
         phrase = f"{phrase}: {session.problem.message}"
     if outcome in _FINE:
         return Status(phrase=phrase, next=advice(session) if outcome is Outcome.IDLE else "", severity=Severity.OK)
@@ -100,10 +100,15 @@ def _ended(session: Session) -> Status:
     return Status(phrase=phrase, next=hint or f"sessionctl why {session.name} tells the story", severity=Severity.ERROR)
 
 
+def _by_others(session: Session) -> bool:
+    """Whether somebody cancelled the session's job, and not through us."""
+    return session.outcome is Outcome.CANCELLED and session.ending is not Outcome.CANCELLED
+
+
 def advice(session: Session) -> str:
     """What to do about the end of a session; empty where the person or its program ended it, or it lives."""
     outcome = session.outcome
-    if outcome in (None, Outcome.COMPLETED, Outcome.CANCELLED):
+    if outcome in (None, Outcome.COMPLETED) or (outcome is Outcome.CANCELLED and not _by_others(session)):
         return ""
     again = f"sessionctl start {session.spec.workflow} --again"
     if outcome is Outcome.IDLE:
@@ -119,6 +124,8 @@ def advice(session: Session) -> str:
         case Outcome.WALLTIME:
             more = "" if alone else "; while one runs, sessionctl extend asks for more"
             return f"{again} --time LONGER{more}"
+        case Outcome.CANCELLED:
+            return again
         case Outcome.NODE_FAILED:
             return again if alone else f"{again}; the scheduler avoids a node that it knows to be down"
         case Outcome.PREEMPTED:

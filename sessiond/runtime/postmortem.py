@@ -112,7 +112,9 @@ class PostMortems:
         link: Link | None = self._clusters.link(session)
         if link is None:
             return ""
-        now = "" if link.state is LinkState.UP else describe_link(link, self._clock.now()).phrase
+        # Not connected, and for the first time about to be, is how a daemon begins: nothing is wrong with it.
+        begins = link.state is LinkState.IDLE or (link.state is LinkState.CONNECTING and link.down_since is None)
+        now = "" if begins or link.state is LinkState.UP else describe_link(link, self._clock.now()).phrase
         last = self._links.get(session.spec.cluster, "")
         return "; ".join(filter(None, (now, f"last trouble: {last}" if last and last != now else "")))
 

@@ -186,6 +186,8 @@ class StandingWork:
                     self._allow,
                     lambda _sent, _received: None,
                     http=session.spec.service.probe.kind == "http" and session.spec.service.scheme is Scheme.HTTP,
+                    # The page that says so is an answer to the gateway: it cannot tell it from the service's own.
+                    on_failed=partial(self.suspect, session.id),
                     guard=partial(guard.isolated, f"a connection to {session.name}"),
                 )
                 work.opened.set()

@@ -69,7 +69,7 @@ class Tunnel:
     ``dial`` opens such a stream and raises a RemoteError where there is nothing to dial. ``allow`` says whether a
     peer may connect; None: all may. ``on_bytes`` is told of bytes carried (from the client, to the
     client). With ``http`` a client that cannot be served gets a page that says so and refreshes itself, else its
-    connection is closed. ``guard`` runs each connection.
+    connection is closed; ``on_failed`` is called before that. ``guard`` runs each connection.
 
     The listener is not the tunnel's work but its possession: when `serve` is cancelled or fails it stays open, and
     `serve` may be called again; only `aclose` closes it.
@@ -83,6 +83,7 @@ class Tunnel:
         on_bytes: OnBytes,
         *,
         http: bool = True,
+        on_failed: Callable[[], None] = lambda: None,
         guard: Guard = unguarded,
         hold_s: float = HOLD_S,
         limit: int = CONNECTIONS,
@@ -92,6 +93,7 @@ class Tunnel:
         self._allow = allow
         self._on_bytes = on_bytes
         self._http = http
+        self._on_failed = on_failed
         self._guard = guard
         self._hold_s = hold_s
         self._slots = anyio.Semaphore(limit)
@@ -153,6 +155,7 @@ class Tunnel:
         try:
             service = await self._dial_patiently()
         except (RemoteError, *BROKEN) as error:
+            self._on_failed()
             if self._http:
                 await _apologise(client, str(error))
             return

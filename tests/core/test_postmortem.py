@@ -188,6 +188,8 @@ def test_every_unexpected_end_has_a_next_step() -> None:
         session = replace(a_session(State.ENDED), outcome=outcome, problem=None)
         assert (outcome in {*UNEXPECTED, Outcome.IDLE}) == bool(advice(session)), outcome
         assert ended_unexpectedly(session) == (outcome in UNEXPECTED)
+        asked = replace(session, ending=Outcome.CANCELLED, outcome=Outcome.CANCELLED)
+        assert (False, "") == (ended_unexpectedly(asked), advice(asked))
     assert "" == advice(a_session(State.RUNNING))
     assert not ended_unexpectedly(a_session(State.RUNNING))
 

@@ -148,10 +148,18 @@ def test_a_bad_end_says_why_and_where_to_look(outcome: Outcome) -> None:
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o not in BAD])
 def test_a_good_end_wants_nothing(outcome: Outcome) -> None:
     """Even if there had been a problem on the way; one that ended for being idle can be had again."""
-    status = describe(a_session(State.ENDED, outcome=outcome, problem=HINTED), NOW)
+    ending = outcome if outcome is Outcome.CANCELLED else None
+    status = describe(a_session(State.ENDED, outcome=outcome, ending=ending, problem=HINTED), NOW)
     again = "sessionctl start tiny --again" if outcome is Outcome.IDLE else ""
     assert (again, Severity.OK) == (status.next, status.severity)
     assert "went wrong" not in status.phrase
+
+
+def test_who_cancelled_a_job_is_said() -> None:
+    """Where it was somebody else, on the cluster."""
+    problem = Problem(code="cancelled", message="cancelled on the cluster by root")
+    status = describe(a_session(State.ENDED, outcome=Outcome.CANCELLED, problem=problem), NOW)
+    assert ("stopped: cancelled on the cluster by root", Severity.OK) == (status.phrase, status.severity)
 
 
 def test_an_ended_session_of_unknown_outcome_is_lost() -> None:

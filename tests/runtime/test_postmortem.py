@@ -112,6 +112,15 @@ async def test_an_end_that_was_meant_is_not(virtual: VirtualClock, tmp_path: Pat
         assert (None, 0) == (found.of(session), here.cluster.ran["evidence", session])
 
 
+async def test_a_job_that_somebody_else_cancelled(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Nobody here asked for that: what is known of it is collected."""
+    async with collecting(virtual, tmp_path, ScriptedCluster()) as (here, found):
+        session = await here.begin()
+        await fails(here, session, Outcome.CANCELLED)
+        await complete(found, session)
+        assert 1 == here.cluster.ran["evidence", session]
+
+
 async def test_the_end_does_not_wait_for_it(virtual: VirtualClock, tmp_path: Path) -> None:
     """A scheduler that hangs holds up neither the end nor the cleaning up; and it is waited for for a bounded time."""
 

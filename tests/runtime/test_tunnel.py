@@ -139,8 +139,10 @@ async def test_a_client_waits_for_a_link_that_comes_back() -> None:
 
 
 async def test_a_browser_is_told_to_come_back() -> None:
-    """Where nothing can be dialled an HTTP client gets a page that says why and refreshes itself, safely."""
-    async with door(hold_s=0.2) as (tunnel, service):
+    """Where nothing can be dialled an HTTP client gets a page that says why and refreshes itself, safely; once for
+    each it is told that the service could not be reached."""
+    failed: list[bool] = []
+    async with door(hold_s=0.2, on_failed=lambda: failed.append(True)) as (tunnel, service):
         service.down = "<script>connection refused"
         head, _, body = (await exchange(tunnel.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
@@ -148,6 +150,9 @@ async def test_a_browser_is_told_to_come_back() -> None:
         assert b'http-equiv="refresh"' in body
         assert b"&lt;script&gt;connection refused" in body
         assert service.dials > 1
+        service.down = ""
+        assert b"hello" == await exchange(tunnel.port, b"hello")
+    assert [True] == failed
 
 
 async def test_others_are_closed() -> None:
