@@ -17,6 +17,7 @@ from sessiond.core.ids import SessionId
 from sessiond.core.postmortem import PostMortem, ended_unexpectedly, sentences
 from sessiond.core.session import Session, State
 from sessiond.core.status import Severity, advice
+from sessiond.core.story import without_repetitions
 from sessiond.render.mask import Masker
 from sessiond.runtime.folders import Folders
 from sessiond.runtime.postmortem import PostMortems
@@ -86,7 +87,7 @@ class Teller:
     def _story(self, session: Session, found: PostMortem) -> wire.Story:
         mask = self._masker(session)
         records = self._store.records(session=session.id, limit=_RECORDS)
-        lines: list[wire.StoryLine] = [story_line(stored.record) for stored in records]
+        lines = [story_line(record) for record in without_repetitions(stored.record for stored in records)]
         evidence = sentences(found) if ended_unexpectedly(session) else self._living(session)
         view = self._desk.view(session)
         problem = view["problem"]
@@ -103,7 +104,7 @@ class Teller:
     def _living(self, session: Session) -> list[str]:
         """What is known of why a living session cannot be reached; nothing where it can."""
         found = []
-        if session.live and (link := self._postmortems.link(session)):
+        if self._desk.link(session)["state"] != "up" and (link := self._postmortems.link(session)):
             found.append(f"the connection to its cluster: {link}")
         if session.state is State.TUNNEL and (trouble := self._postmortems.tunnel(session)):
             found.append(f"the last trouble on the way to its service: {trouble}")

@@ -35,6 +35,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NEVER = frozenset({".git", "__pycache__"})
 _FOR_PEOPLE = ("README", "thumbnail", FOLDER)
 
+_FEW = 8
+"""So many names can be taken in at a glance."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -161,7 +164,8 @@ class Catalogue:
         if found is None:
             known = tuple(self.services)
             near = nearest(name, (*known, *self.workflows, *(file.stem for file in self.workflows.values())))
-            listed = f"Services: {', '.join(known)}." if known else "No service was found; see `sessionctl services`."
+            few = f"Services: {', '.join(known)}." if known else "No service was found; see `sessionctl services`."
+            listed = few if len(known) <= _FEW else f"`sessionctl services` lists all {len(known)}."
             raise NotFound(
                 f"there is no service {_short(name)}", hint=f"Did you mean {near}? {listed}" if near else listed
             )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sessiond.core.report import Evidence
 from sessiond.core.session import Outcome, Session, State
+from sessiond.core.status import was_cancelled
 
-UNEXPECTED = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.IDLE}
-"""Ends that nobody here asked for. Cancelled is among them where it was somebody else, on the cluster."""
+UNEXPECTED = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
+"""Ends that nobody asked for, whoever ended it; of the others those are such that came from somebody on the cluster."""
 
 LOG_LINES = 200
 SCHEDULER_CHARS = 16_000
@@ -36,9 +37,10 @@ class PostMortem:
 
 
 def ended_unexpectedly(session: Session) -> bool:
-    """Whether the session is over, and nobody asked for that here."""
-    asked = session.ending is Outcome.CANCELLED
-    return session.state is State.ENDED and (session.outcome or Outcome.LOST) in UNEXPECTED and not asked
+    """Whether the session is over, and nobody asked for that."""
+    if session.state is not State.ENDED:
+        return False
+    return (session.outcome or Outcome.LOST) in UNEXPECTED or was_cancelled(session)
 
 
 def sentences(found: PostMortem) -> list[str]:

@@ -53,6 +53,18 @@ ENDINGS: Final = {
 }
 """How a session ended, in a few words."""
 
+USUAL: Final = {
+    Outcome.WALLTIME: "the job's walltime was over",
+    Outcome.CANCELLED: "cancelled on the cluster",
+    Outcome.OUT_OF_MEMORY: "the job used more memory than it had asked for",
+    Outcome.NODE_FAILED: "the job's node failed or did not start",
+    Outcome.PREEMPTED: "the job had to make room for one of higher priority",
+}
+"""What is said of an end that nobody here brought about where no more is known of it than its kind."""
+
+OWN_LIMIT: Final = "the session's walltime was over"
+"""The same of the limit that the session's own runner keeps."""
+
 _FINE = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outcome.IDLE})
 
 _RETRIES = "it is tried again by itself"
@@ -71,11 +83,11 @@ def describe(
         return _ended(session)
     phrase, following, severity = _live(session, now)
     if link is not None and link.state not in (LinkState.UP, LinkState.IDLE):
-        return _out_of_sight(session, "running" if _was_up(session) else phrase, link, now)
+        return _out_of_sight(session, _last_seen(session, phrase), link, now)
     if session.problem is not None and session.state is not State.RUNNING:
         return Status(
             phrase=f"{phrase}: {session.problem.message}",
-            next=session.problem.hint or following,
+            next=_remedy(session, session.problem, following),
             severity=Severity.ATTENTION,
         )
     if unseen is not None and unseen.seen_at is not None and session.job is not None:
@@ -89,10 +101,33 @@ def describe(
     return Status(phrase=phrase, next=following, severity=severity)
 
 
+def _remedy(session: Session, problem: Problem, following: str) -> str:
+    """What to do about a problem of a session that goes on. What a service does instead of answering is in its log."""
+    if session.state is not State.TUNNEL or session.ready_at is not None:
+        return problem.hint or following
+    logs = f"sessionctl logs {session.name} shows its output, sessionctl stop {session.name} gives up"
+    return f"{problem.hint.removesuffix('.')}; {logs}" if problem.hint else logs
+
+
+def is_usual(outcome: Outcome, problem: Problem) -> bool:
+    """Whether a problem says no more of an end than its kind does."""
+    return problem.message in (USUAL.get(outcome), OWN_LIMIT)
+
+
+def was_cancelled(session: Session) -> bool:
+    """Whether a session was ended by somebody on its cluster, and not from here."""
+    return session.outcome is Outcome.CANCELLED and session.ending is not Outcome.CANCELLED
+
+
 def _ended(session: Session) -> Status:
     outcome = session.outcome or Outcome.LOST
     phrase = ENDINGS[outcome]
-    if session.problem is not None and (outcome not in _FINE or _by_others(session)):
+    if session.problem is not None and was_cancelled(session):
+        phrase = session.problem.message
+        return Status(phrase=phrase, next=f"sessionctl why {session.name} tells the story", severity=Severity.ATTENTION)
+    if outcome is Outcome.WALLTIME and session.ready_at is None:
+        phrase += " before its service answered"
+    if session.problem is not None and outcome not in _FINE and not is_usual(outcome, session.problem):
         phrase = f"{phrase}: {session.problem.message}"
     if outcome in _FINE:
         return Status(phrase=phrase, next=advice(session) if outcome is Outcome.IDLE else "", severity=Severity.OK)
@@ -100,15 +135,10 @@ def _ended(session: Session) -> Status:
     return Status(phrase=phrase, next=hint or f"sessionctl why {session.name} tells the story", severity=Severity.ERROR)
 
 
-def _by_others(session: Session) -> bool:
-    """Whether somebody cancelled the session's job, and not through us."""
-    return session.outcome is Outcome.CANCELLED and session.ending is not Outcome.CANCELLED
-
-
 def advice(session: Session) -> str:
     """What to do about the end of a session; empty where the person or its program ended it, or it lives."""
     outcome = session.outcome
-    if outcome in (None, Outcome.COMPLETED) or (outcome is Outcome.CANCELLED and not _by_others(session)):
+    if outcome in (None, Outcome.COMPLETED) or (outcome is Outcome.CANCELLED and not was_cancelled(session)):
         return ""
     again = f"sessionctl start {session.spec.workflow} --again"
     if outcome is Outcome.IDLE:
@@ -121,11 +151,13 @@ def advice(session: Session) -> str:
     alone = session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER)
     logs = f"sessionctl logs {session.name}"
     match outcome:
+        case Outcome.CANCELLED:
+            return f"if it was not you, ask the cluster's administrators who it was; {again} starts it anew"
+        case Outcome.WALLTIME if session.ready_at is None:
+            return f"{logs} shows what it did instead of answering; where it was only slow, {again} --time LONGER"
         case Outcome.WALLTIME:
             more = "" if alone else "; while one runs, sessionctl extend asks for more"
             return f"{again} --time LONGER{more}"
-        case Outcome.CANCELLED:
-            return again
         case Outcome.NODE_FAILED:
             return again if alone else f"{again}; the scheduler avoids a node that it knows to be down"
         case Outcome.PREEMPTED:
@@ -216,6 +248,14 @@ def _connecting(session: Session, now: float) -> tuple[str, str, Severity]:
     return "waiting for the service to answer", "it is asked until it does", Severity.BUSY
 
 
+def _last_seen(session: Session, phrase: str) -> str:
+    """What it did when it was last seen, short: why it waited then is no news, and what the link does comes after."""
+    if _was_up(session):
+        return "running"
+    alone = session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER)
+    return "waiting for a node" if session.state is State.WAIT_FOR_NODE and not alone else phrase
+
+
 def _was_up(session: Session) -> bool:
     """Whether the session ran when it was last seen: that its probe fails meanwhile is the link's doing."""
     suspended = session.job is not None and session.job.phase is Phase.SUSPENDED
@@ -280,7 +320,7 @@ def describe_link(link: Link, now: float) -> Status:
             again = "trying now" if link.retry_at is None else f"tried again by itself {_in(link.retry_at - now)}"
             return Status(
                 phrase=f"unreachable {_for(now - link.down_since)}{why}",
-                next=f"{again}; {hint}" if hint else again,
+                next=f"{again}; {hint.removesuffix('.')}" if hint else again,
                 severity=Severity.ATTENTION,
             )
 

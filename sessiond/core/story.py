@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from sessiond.core.events import (
     CancelSent,
     Created,
@@ -28,14 +30,36 @@ from sessiond.core.events import (
     TunnelUp,
 )
 from sessiond.core.ids import JobId
+from sessiond.core.machine import Record
 from sessiond.core.session import Outcome, Phase, Problem, State
-from sessiond.core.status import about
+from sessiond.core.status import about, is_usual
 
 
 def job_name(job: JobId) -> str:
     """A job as people call it: of a process identity (``pid:start:boot``) only the pid says something to them."""
     pid, colon, _ = job.partition(":")
     return f"process {pid}" if colon else job
+
+
+_SAME_END_S = 60.0
+"""A job's end that moves by less was not changed by anybody: schedulers round."""
+
+
+def without_repetitions(records: Iterable[Record]) -> Iterator[Record]:
+    """Records, but of looks that see a job run where it ran and end when it was to end: to a reader no news."""
+    nodes: tuple[str, ...] | None = None
+    ends_by: float | None = None
+    for record in records:
+        event = record.event
+        if isinstance(event, JobRunning) and event.phase is Phase.RUNNING:
+            same_end = event.ends_by is None or (ends_by is not None and abs(event.ends_by - ends_by) < _SAME_END_S)
+            is_news = record.before is not record.after or nodes != event.nodes or not same_end
+            nodes, ends_by = event.nodes, event.ends_by or ends_by
+            if not is_news:
+                continue
+        elif isinstance(event, JobRunning | JobPending):
+            nodes = ends_by = None
+        yield record
 
 
 def problem_of(event: Event) -> Problem | None:
@@ -105,7 +129,9 @@ def tell(event: Event, before: State | None, after: State) -> str:
 def _pending(event: JobPending, before: State | None) -> str:
     reason = f" ({event.reason})" if event.reason else ""
     if before not in (State.WAIT_FOR_NODE, State.SUBMIT, State.RECONCILE, State.KILL):
-        return f"the scheduler put the job back into the queue{reason}; it starts again by itself"
+        waits = f": {event.reason}" if event.reason else ""
+        why = "its node failed, another job went before it, or somebody ordered it"
+        return f"the scheduler put the job back into the queue ({why}); it starts again by itself{waits}"
     held = event.phase is Phase.HELD
     if event.reason.startswith("waiting"):
         return f"the job is {event.reason}"
@@ -132,7 +158,8 @@ def _end(event: JobEnded, said: str) -> str:
         Outcome.PREEMPTED: "the job was preempted by another",
         Outcome.CANCELLED: "the job was cancelled",
     }.get(event.outcome, "the job ended")
-    return f"{how}{said}"
+    problem = event.problem
+    return how if problem is not None and is_usual(event.outcome, problem) else f"{how}{said}"
 
 
 def _stop(event: StopRequested, before: State | None, after: State) -> str:

@@ -23,7 +23,7 @@ from sessiond.core.pace import backoff_s
 from sessiond.core.postmortem import LOG_LINES, SCHEDULER_CHARS, PostMortem, ended_unexpectedly
 from sessiond.core.report import Evidence, Words
 from sessiond.core.session import Session
-from sessiond.core.status import describe_link
+from sessiond.core.status import about, describe_link
 from sessiond.render.mask import Masker
 from sessiond.runtime import guard
 from sessiond.runtime.bus import LinkChanged, Published
@@ -59,7 +59,7 @@ class PostMortems:
         self._trouble = trouble
         self._at_once: dict[str, anyio.Semaphore] = {}
         self._scopes: dict[SessionId, tuple[anyio.CancelScope, anyio.Event]] = {}
-        self._links: dict[str, str] = {}
+        self._links: dict[str, tuple[str, float]] = {}
 
     # When.
 
@@ -80,8 +80,9 @@ class PostMortems:
 
     def link_changed(self, change: LinkChanged) -> None:
         """Remember what was last wrong with a link: when it is asked for, all may be well again."""
-        if change.link.state not in (LinkState.UP, LinkState.IDLE) and change.link.problem is not None:
-            self._links[change.link.name] = describe_link(change.link, change.at).phrase
+        well = (LinkState.UP, LinkState.IDLE, LinkState.AUTHENTICATING)
+        if change.link.state not in well and change.link.problem is not None:
+            self._links[change.link.name] = (describe_link(change.link, change.at).phrase, change.at)
 
     async def stop(self, session: SessionId) -> None:
         """Collect nothing more for a session that is forgotten: its folder must not come back."""
@@ -108,15 +109,18 @@ class PostMortems:
         return replace(found, evidence=evidence, log=lines, missing=(*missing, *unread))
 
     def link(self, session: Session) -> str:
-        """How the connection to the session's cluster is, if it is not well, and what was last wrong with it."""
+        """How the connection to the session's cluster is, if it is not well, and what was last wrong with it in the
+        session's time."""
         link: Link | None = self._clusters.link(session)
         if link is None:
             return ""
         # Not connected, and for the first time about to be, is how a daemon begins: nothing is wrong with it.
         begins = link.state is LinkState.IDLE or (link.state is LinkState.CONNECTING and link.down_since is None)
         now = "" if begins or link.state is LinkState.UP else describe_link(link, self._clock.now()).phrase
-        last = self._links.get(session.spec.cluster, "")
-        return "; ".join(filter(None, (now, f"last trouble: {last}" if last and last != now else "")))
+        last, at = self._links.get(session.spec.cluster, ("", 0.0))
+        told = last and last != now and at >= session.created
+        trouble = f"last trouble, {about(self._clock.now() - at)} earlier: {last}" if told else ""
+        return "; ".join(filter(None, (now, trouble)))
 
     def tunnel(self, session: Session) -> str:
         """The last thing that was wrong with the way to the session's service; empty where nothing was."""

@@ -33,6 +33,7 @@ from sessiond.core.ids import JobId, SessionId
 from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, JobReport, Snapshot
 from sessiond.core.session import Endpoint, JobRef, Outcome, Phase, Problem, Session
+from sessiond.core.status import OWN_LIMIT
 from sessiond.schedulers import common
 from sessiond.schedulers.batch.evidence import own_record
 
@@ -354,7 +355,7 @@ def _end(look: _Look, now: float) -> tuple[Outcome, Problem | None]:
         return Outcome.FAILED, Problem(code="killed", message=message, at=now)
     at = look.ended.at or now
     if look.ended.reason == "walltime":
-        return Outcome.WALLTIME, Problem(code="walltime", message="the session's walltime was over", at=at)
+        return Outcome.WALLTIME, Problem(code="walltime", message=OWN_LIMIT, at=at)
     if look.ended.reason == "shutdown":
         message = "the machine was shut down while the session ran"
         return Outcome.NODE_FAILED, Problem(code="restarted", message=message, at=at)

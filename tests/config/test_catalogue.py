@@ -89,12 +89,17 @@ def test_bad_folders_are_entries_with_problems(tmp_path: Path) -> None:
 
 
 def test_an_unknown_service_has_a_hint(tmp_path: Path) -> None:
-    """The nearest name, and all there are."""
+    """The nearest name, and all there are, if these are few."""
     service(tmp_path, "jupyterlab-host")
     service(tmp_path, "webshell")
     with pytest.raises(NotFound, match="there is no service jupyterlab") as caught:
         Catalogue.read([tmp_path]).spec("jupyterlab")
     assert "Did you mean jupyterlab-host? Services: jupyterlab-host, webshell." == caught.value.hint
+    for number in range(7):
+        service(tmp_path, f"more{number}")
+    with pytest.raises(NotFound) as caught:
+        Catalogue.read([tmp_path]).spec("jupyterlab")
+    assert "Did you mean jupyterlab-host? `sessionctl services` lists all 9." == caught.value.hint
     with pytest.raises(NotFound, match=r"there is no service 'x\\x1b'") as caught:
         Catalogue().spec("x\x1b")
     assert "No service was found; see `sessionctl services`." == caught.value.hint

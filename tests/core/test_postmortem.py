@@ -71,7 +71,7 @@ GOLDEN: dict[str, tuple[Outcome, Mode, Problem, Evidence, list[str]]] = {
         Problem(code="node-failed", message="the job's node failed or did not start"),
         Evidence(words=(Words(asked="sacct", said="JobID=7 State=NODE_FAIL ExitCode=1:0 Comment=k3f9q2m7x0ab"),)),
         [
-            "ended: its node failed: the job's node failed or did not start",
+            "ended: its node failed",
             "sacct: State=NODE_FAIL; ExitCode=1:0",
             "sessionctl start jupyterlab-host --again; the scheduler avoids a node that it knows to be down",
         ],
@@ -92,14 +92,13 @@ GOLDEN: dict[str, tuple[Outcome, Mode, Problem, Evidence, list[str]]] = {
         Problem(
             code="out-of-memory",
             message="the job used more memory than it had asked for",
-            hint="Ask for more with --set memory=.",
         ),
         Evidence(words=(Words(asked="sacct", said=SACCT.format("OUT_OF_MEMORY")),), peak_memory=2000 << 20),
         [
-            "ended: out of memory: the job used more memory than it had asked for",
+            "ended: out of memory",
             "sacct: State=OUT_OF_MEMORY; ExitCode=0:125; ReqMem=2G; MaxRSS=2000M",
             "most memory used: 1.953 GiB",
-            "Ask for more with --set memory=.",
+            "sessionctl start jupyterlab-host --again --set memory=MORE",
         ],
     ),
     "out of memory under PBS": (
@@ -108,7 +107,7 @@ GOLDEN: dict[str, tuple[Outcome, Mode, Problem, Evidence, list[str]]] = {
         Problem(code="out-of-memory", message="the job used more memory than it had asked for"),
         Evidence(words=(Words(asked="qstat -f", said=QSTAT),), peak_memory=2 << 30),
         [
-            "ended: out of memory: the job used more memory than it had asked for",
+            "ended: out of memory",
             "qstat -f: job_state=F; exit_status=-27; comment=Job run and exceeded resource mem",
             "most memory used: 2 GiB",
             "sessionctl start jupyterlab-host --again --set memory=MORE",
@@ -131,7 +130,7 @@ GOLDEN: dict[str, tuple[Outcome, Mode, Problem, Evidence, list[str]]] = {
         Problem(code="preempted", message="the job had to make room for one of higher priority"),
         Evidence(),
         [
-            "ended: preempted: the job had to make room for one of higher priority",
+            "ended: preempted",
             "sessionctl start jupyterlab-host --again; in another partition, queue or QOS it may not be preempted",
         ],
     ),
@@ -158,6 +157,17 @@ GOLDEN: dict[str, tuple[Outcome, Mode, Problem, Evidence, list[str]]] = {
             f"sessionctl logs lab shows all of its output; once that is mended, {AGAIN}",
         ],
     ),
+    "cancelled by somebody": (
+        Outcome.CANCELLED,
+        Mode.SLURM,
+        Problem(code="cancelled", message="cancelled on the cluster by uid 0"),
+        Evidence(words=(Words(asked="sacct", said="State=CANCELLED by 0 ExitCode=0:15"),)),
+        [
+            "cancelled on the cluster by uid 0",
+            "sacct: State=CANCELLED by 0; ExitCode=0:15",
+            f"if it was not you, ask the cluster's administrators who it was; {AGAIN} starts it anew",
+        ],
+    ),
     "lost": (
         Outcome.LOST,
         Mode.SLURM,
@@ -177,9 +187,25 @@ def test_each_kind_of_end(kind: str) -> None:
     outcome, mode, problem, evidence, expected = GOLDEN[kind]
     spec = replace(a_spec(), mode=mode, workflow="jupyterlab-host")
     job = JobRef(id=JobId("4711"), cluster=spec.cluster, attempt=1, phase=Phase.ENDED)
-    session = replace(a_session(State.ENDED), name="lab", spec=spec, outcome=outcome, problem=problem, job=job)
+    session = replace(
+        a_session(State.ENDED), name="lab", spec=spec, outcome=outcome, problem=problem, job=job, ready_at=NOW - 60
+    )
     found = PostMortem(at=NOW, complete=True, evidence=evidence)
     assert expected == [describe(session, NOW).phrase, *sentences(found), advice(session)]
+
+
+def test_a_service_that_never_answered_in_its_time() -> None:
+    """More time may not be what it lacks: its log comes first."""
+    session = replace(a_session(State.ENDED), name="lab", outcome=Outcome.WALLTIME, ready_at=None)
+    assert "ended at its time limit before its service answered" == describe(session, NOW).phrase
+    assert advice(session).startswith("sessionctl logs lab shows what it did instead of answering; ")
+
+
+def test_stopped_from_here_is_no_riddle() -> None:
+    """Whoever stopped a session asks nobody why it ended; only of one that somebody else ended is something kept."""
+    stopped = replace(a_session(State.ENDED), outcome=Outcome.CANCELLED, problem=None)
+    assert ("stopped", "", False) == (describe(stopped, NOW).phrase, advice(stopped), ended_unexpectedly(stopped))
+    assert ended_unexpectedly(replace(stopped, problem=Problem(code="cancelled", message="cancelled on the cluster")))
 
 
 def test_every_unexpected_end_has_a_next_step() -> None:

@@ -24,16 +24,18 @@ from sessiond.core.events import (
     SubmitUnknown,
     TunnelDown,
 )
-from sessiond.core.ids import ALPHABET, ID_LENGTH, SessionId, action_id, session_id, tag_of
-from sessiond.core.machine import create, step
-from sessiond.core.session import Outcome, Phase, Problem, State
+from sessiond.core.ids import ALPHABET, ID_LENGTH, ClusterName, SessionId, action_id, session_id, tag_of
+from sessiond.core.link import Link, LinkState
+from sessiond.core.machine import Record, create, step
+from sessiond.core.session import JobRef, Outcome, Phase, Problem, State
 from sessiond.core.spec import Mode
 from sessiond.core.status import Severity, Status, describe
-from sessiond.core.story import problem_of, tell
+from sessiond.core.story import problem_of, tell, without_repetitions
 from sessiond.core.table import EVENTS, TABLE
 from tests.core.builders import JOB, NOW, WRONG, a_session, a_spec, an_endpoint, an_event
 from tests.core.steady import steady
 
+REQUEUED = "its node failed, another job went before it, or somebody ordered it"
 HINTED = replace(WRONG, hint="do this")
 BAD = [o for o in Outcome if o not in (Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outcome.IDLE)]
 CELLS = [(state, kind) for state in State for kind in EVENTS if kind in TABLE[state]]
@@ -77,8 +79,10 @@ def test_a_problem_is_said_with_its_hint(state: State) -> None:
     """And asks for attention."""
     status = describe(a_session(state, problem=HINTED), NOW)
     assert status.phrase.endswith(": it went wrong")
-    assert ("do this", Severity.ATTENTION) == (status.next, status.severity)
-    assert "do this" != describe(a_session(state, problem=WRONG), NOW).next
+    # What a service does instead of answering is in its log.
+    more = "; sessionctl logs tiny shows its output, sessionctl stop tiny gives up" if state is State.TUNNEL else ""
+    assert (f"do this{more}", Severity.ATTENTION) == (status.next, status.severity)
+    assert not describe(a_session(state, problem=WRONG), NOW).next.startswith("do this")
 
 
 def test_a_running_session_keeps_an_old_problem_to_itself() -> None:
@@ -204,7 +208,7 @@ def test_creation_is_a_sentence() -> None:
             JobPending(restarts=1),
             State.RUNNING,
             State.WAIT_FOR_NODE,
-            "the scheduler put the job back into the queue; it starts again by itself",
+            f"the scheduler put the job back into the queue ({REQUEUED}); it starts again by itself",
         ),
         (JobRunning(nodes=("n1", "n2")), State.WAIT_FOR_NODE, State.START, "the job runs on n1, n2"),
         (JobRunning(), State.VERIFY, State.START, "the job is listed again and runs"),
@@ -326,3 +330,38 @@ def test_the_tag_fits_the_oldest_scheduler() -> None:
 def test_an_action_is_named_for_the_version_that_ordered_it() -> None:
     """So that its answer is known again."""
     assert "abc.7" == action_id(SessionId("abc"), 7)
+
+
+def test_a_queue_reason_of_yesterday_is_no_news() -> None:
+    """While its cluster is out of sight, what matters about a waiting session is that, in few words."""
+    job = JobRef(
+        id=JOB,
+        cluster=ClusterName("far"),
+        attempt=1,
+        phase=Phase.QUEUED,
+        reason="waiting for free nodes: it is next in line",
+    )
+    waiting = a_session(State.WAIT_FOR_NODE, job=job, spec=a_spec(mode=Mode.SLURM))
+    link = Link(name=ClusterName("far"), state=LinkState.NEEDS_LOGIN, since=NOW)
+    assert "waiting for a node, but far needs a login" == describe(waiting, NOW, link).phrase
+
+
+def test_looks_that_see_nothing_new_are_left_out_of_a_story() -> None:
+    """A job that runs where it ran and ends when it was to end; resumed, moved or extended it is news again."""
+    there = JobRunning(nodes=("n1",), ends_by=NOW + 600)
+    events = [
+        (there, State.WAIT_FOR_NODE),
+        (JobRunning(nodes=("n1",)), State.RUNNING),
+        (replace(there, ends_by=NOW + 601), State.RUNNING),
+        (extended := replace(there, ends_by=NOW + 4200), State.RUNNING),
+        (held := replace(there, phase=Phase.SUSPENDED), State.RUNNING),
+        (again := JobRunning(nodes=("n1",)), State.RUNNING),
+        (moved := JobRunning(nodes=("n2",)), State.RUNNING),
+    ]
+    records = [
+        Record(
+            session=SessionId("k3f9q2m7x0ab"), version=number, at=NOW, event=event, before=before, after=State.RUNNING
+        )
+        for number, (event, before) in enumerate(events)
+    ]
+    assert [there, extended, held, again, moved] == [one.event for one in without_repetitions(records)]

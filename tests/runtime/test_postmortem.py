@@ -247,7 +247,8 @@ async def test_how_the_link_was_then_counts(virtual: VirtualClock, tmp_path: Pat
 
 
 async def test_the_last_trouble_of_a_link_is_remembered(virtual: VirtualClock, tmp_path: Path) -> None:
-    """Once it is up again it has none itself; one that came up has told nothing new."""
+    """Once it is up again it has none itself; one that came up, or that somebody logged in to, has told nothing new,
+    and what was before a session's time is not its."""
     down = Problem(code="host-down", message="no route to host")
     link = Link(name=LOCAL, state=LinkState.BACKOFF, since=virtual.now(), down_since=virtual.now(), problem=down)
     cluster = ScriptedCluster()
@@ -257,9 +258,12 @@ async def test_the_last_trouble_of_a_link_is_remembered(virtual: VirtualClock, t
         await here.reaches(State.RUNNING, [session.id])
         assert "" == found.link(session)
         found.link_changed(LinkChanged(at=virtual.now(), before=LinkState.UP, link=link))
+        asked = replace(link, state=LinkState.AUTHENTICATING)
+        found.link_changed(LinkChanged(at=virtual.now(), before=LinkState.BACKOFF, link=asked))
         up = replace(link, state=LinkState.UP, problem=None)
-        found.link_changed(LinkChanged(at=virtual.now(), before=LinkState.BACKOFF, link=up))
-        assert "last trouble: unreachable for 0 s: no route to host" == found.link(session)
+        found.link_changed(LinkChanged(at=virtual.now(), before=LinkState.AUTHENTICATING, link=up))
+        assert "last trouble, 0 s earlier: unreachable for 0 s: no route to host" == found.link(session)
+        assert "" == found.link(replace(session, created=virtual.now() + 1))
 
 
 async def test_what_is_forgotten_stays_forgotten(virtual: VirtualClock, tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def test_waiting_jobs_that_somebody_must_release_are_held(reason: str) -> None:
     [
         ("None", ""),
         ("Priority", "waiting behind jobs of higher priority"),
+        (
+            "(Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions)",
+            "the nodes it needs are down, drained or reserved for jobs of higher priority",
+        ),
         ("AssocGrpCpuLimit", "your account's limit of CPUs is reached (AssocGrpCpuLimit)"),
         ("QOSMaxJobsPerUserLimit", "the QOS's limit of number of running jobs is reached (QOSMaxJobsPerUserLimit)"),
         (
@@ -85,8 +89,8 @@ def test_waiting_jobs_that_somebody_must_release_are_held(reason: str) -> None:
             "a node it asks for is not available now (Reserved for maintenance)",
         ),
         (
-            "Nodes required for job are DOWN, DRAINED or reserved",
-            "Nodes required for job are DOWN, DRAINED or reserved",
+            "A reason of a newer Slurm, as it is",
+            "A reason of a newer Slurm, as it is",
         ),
         ("SomethingOf2031", "SomethingOf2031"),
     ],

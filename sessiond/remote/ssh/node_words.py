@@ -7,7 +7,7 @@ from sessiond.core.session import Endpoint
 from sessiond.remote.ssh.opening import CannotOpen, Why
 from sessiond.remote.ssh.route import Route
 
-_NOBODY_LISTENS = "The service may not be listening yet, or listens elsewhere; its log says more."
+_NOBODY_LISTENS = "The service may not listen yet, or listens elsewhere."
 _BOTH_FAILED = "Let the service listen on the node's own address, or allow ssh to your nodes."
 
 
@@ -34,6 +34,10 @@ def in_one_sentence(endpoint: Endpoint, refusals: dict[Route, RemoteError]) -> N
     direct, jump = refusals.get(Route.DIRECT), refusals.get(Route.JUMP)
     named = where(endpoint)
     said: list[str] = []
+    both = [error.why for error in (direct, jump) if isinstance(error, CannotOpen)]
+    if both == [Why.REFUSED, Why.REFUSED]:
+        message = f"nothing listens at {named}: neither the login node nor the node itself can connect to it"
+        return CannotOpen(message, Why.REFUSED, hint=_NOBODY_LISTENS)
     if isinstance(direct, CannotOpen):
         words = _DIRECTLY.get(direct.why, "the login node could not open {where}")
         said.append(words.format(where=named, host=endpoint.host))

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from sessiond.core.session import Outcome, Problem
+from sessiond.core.status import OWN_LIMIT, USUAL
 from sessiond.schedulers import common
 from sessiond.schedulers.batch.reply import Said
 
@@ -16,14 +17,13 @@ _SHARED_HINT = "Set the cluster's workdir to a folder on a file system that logi
 _SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE"}
 _SIGNALS |= {10: "USR1", 12: "USR2", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ"}
 
-_MESSAGES = {
-    Outcome.WALLTIME: ("walltime", "the job's walltime was over"),
-    Outcome.CANCELLED: ("cancelled", "cancelled on the cluster"),
-    Outcome.OUT_OF_MEMORY: ("out-of-memory", "the job used more memory than it had asked for"),
-    Outcome.NODE_FAILED: ("node-failed", "the job's node failed or did not start"),
-    Outcome.PREEMPTED: ("preempted", "the job had to make room for one of higher priority"),
+_CODES = {
+    Outcome.WALLTIME: "walltime",
+    Outcome.CANCELLED: "cancelled",
+    Outcome.OUT_OF_MEMORY: "out-of-memory",
+    Outcome.NODE_FAILED: "node-failed",
+    Outcome.PREEMPTED: "preempted",
 }
-_HINTS = {Outcome.OUT_OF_MEMORY: "Ask for more with --set memory=."}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def ended(verdict: Verdict | None, said: Said | None, failure: str, at: float) -
     if said is not None and said.reason in {"walltime", "stopped"}:
         if said.reason == "stopped":
             return Outcome.CANCELLED, None
-        return Outcome.WALLTIME, Problem(code="walltime", message="the session's walltime was over", at=at)
+        return Outcome.WALLTIME, Problem(code="walltime", message=OWN_LIMIT, at=at)
     if verdict is None:
         verdict = Verdict(outcome=Outcome.COMPLETED if said is not None and said.status == 0 else Outcome.FAILED)
     return verdict.outcome, _problem(verdict, said, failure, at)
@@ -66,10 +66,9 @@ def ended(verdict: Verdict | None, said: Said | None, failure: str, at: float) -
 def _problem(verdict: Verdict, said: Said | None, failure: str, at: float) -> Problem | None:
     if verdict.outcome is Outcome.COMPLETED:
         return None
-    known = _MESSAGES.get(verdict.outcome)
-    if known is not None:
-        code, message = known
-        return Problem(code=code, message=verdict.words or message, hint=_HINTS.get(verdict.outcome, ""), at=at)
+    code = _CODES.get(verdict.outcome)
+    if code is not None:
+        return Problem(code=code, message=verdict.words or USUAL[verdict.outcome], at=at)
     if failure:
         return Problem(code="exit", message=failure, at=at)
     return _failed(verdict, said, at)

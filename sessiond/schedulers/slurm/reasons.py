@@ -76,6 +76,8 @@ _LIMIT: Final = re.compile(r"(?:Assoc|QOS)(?:Grp|Max|Min|Not|Resource|Time|Usage
 def in_words(reason: str) -> str:
     """Slurm's reason in plain words; empty where it has none."""
     reason = printable(reason).strip("()")
+    if reason.startswith("Nodes required for job are DOWN"):
+        return "the nodes it needs are down, drained or reserved for jobs of higher priority"
     word, comma, rest = reason.partition(",")
     known = _EXACT.get(word)
     if known is not None:

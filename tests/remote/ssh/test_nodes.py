@@ -232,7 +232,7 @@ async def test_one_route_alone(login: Sshd, cluster: Cluster) -> None:
         with pytest.raises(NotSent) as caught:
             await nodes.connect(at(NODE, port))
     assert f"{NODE}:{port} cannot be opened on the node itself: connection refused" == caught.value.message
-    assert "not be listening yet" in caught.value.hint
+    assert "may not listen yet" in caught.value.hint
 
 
 async def test_a_name_nobody_knows(login: Sshd, cluster: Cluster) -> None:
