@@ -14,7 +14,7 @@ from sessiond.cli.output import columns, safe, say, say_json, span, table
 if TYPE_CHECKING:
     from sessiond.api.wire import Cluster
 
-_LINK = 3
+_LINK, _ATTEMPTS, _COMMANDS = 3, 5, 6
 
 
 @click.command()
@@ -29,7 +29,8 @@ def command(as_json: bool) -> int:
         ("NAME", "SCHEDULER", "HOST", "LINK", "SEEN", "ATTEMPTS", "COMMANDS"),
         [_row(one) for one in found],
         width=columns(sys.stdout),
-        shrink={2: 12, _LINK: 24},
+        shrink={2: 12, _LINK: 40},
+        drop=(_COMMANDS, _ATTEMPTS),
         look=lambda row, column: found[row]["link"]["severity"] if column == _LINK else "",
     )
     for line in lines:

@@ -16,9 +16,9 @@ _HOW: Final = {
 
 
 @click.command(epilog=" · ".join(_HOW.values()))
-@click.argument("shell", type=click.Choice(tuple(_HOW)))
+@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(tuple(_HOW)))
 def command(shell: str) -> int:
-    """Print the completion script for SHELL; it completes verbs, options, names of all kinds, and values."""
+    """Print the completion script for a shell; it completes verbs, options, names of all kinds, and values."""
     from sessiond.cli.main import root
     from sessiond.cli.shells import SHELLS
 

@@ -149,7 +149,11 @@ def state_folder() -> Iterator[Finding]:
     free = disk.f_bavail * disk.f_frsize
     state = "wrong" if free < _FULL else "warning" if free < _SCARCE else "ok"
     remedy = "" if state == "ok" else "make room there, or `sessionctl rm` ended sessions"
-    yield Finding("state", state, f"{path}, {free >> 20} MiB free", remedy)
+    yield Finding("state", state, f"{path}, {_size(free)} free", remedy)
+
+
+def _size(count: int) -> str:
+    return f"{count >> 30} GiB" if count >= 10 << 30 else f"{count >> 20} MiB"
 
 
 def configuration() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from sessiond.cli.output import columns, cut, expected, is_terminal, paint, safe, say, span
+from sessiond.cli.output import cells, columns, cut, expected, is_terminal, paint, safe, say, span
 from sessiond.client import ClientError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _TICK_S: Final = 0.12
 """Between two pictures of the spinner."""
 _LOOK_S: Final = 1.0
 """Between two looks without an event, and between two reads of the log."""
+_PHRASE: Final = 24
+"""So much of what a session does is worth more than the time at which it starts."""
 _PATIENCE_S: Final = 30.0
 """How long a daemon that went away may take to come back."""
 
@@ -195,12 +197,11 @@ class Live(View):
         if now - self._read_at >= _LOOK_S:
             self._read_at = now
             self._read_log(self._session["id"])
-        start = expected(self._session["expected_start"]) if self._session["state"] == "wait-for-node" else ""
-        text = f"{safe(self._session['name'])}: {safe(self._session['phrase'])}{start} · {span(now - self._began)}"
         room = (columns(sys.stderr) or 80) - 3
-        text = cut(text, room)
+        text = _line_of(self._session, span(now - self._began), room)
         line = self._line.get(self._session["id"], "")
-        rest = cut(" · " + line, room - len(text)) if line and room - len(text) > 12 else ""
+        left = room - cells(text)
+        rest = cut(" · " + line, left) if line and left > 12 else ""
         severity = self._session["severity"]
         spinner = paint(self._pictures[self._picture], severity, sys.stderr)
         sys.stderr.write(f"\r{spinner} {text}{paint(rest, 'dim', sys.stderr)}\x1b[K")
@@ -224,6 +225,20 @@ class Live(View):
                     self._line[name] = _words(said[-1])
         except ClientError:
             return
+
+
+def _line_of(session: Session, elapsed: str, room: int) -> str:
+    """Who, what, from when on, how long already, in ``room`` columns: when it starts and how long it takes are whole
+    where there is room for them, what it does is cut first."""
+    who, what, since = f"{safe(session['name'])}: ", safe(session["phrase"]), f" · {elapsed}"
+    ways = ("", "")
+    if session["state"] == "wait-for-node":
+        ways = (expected(session["expected_start"]), expected(session["expected_start"], relative=False))
+    for start in (*ways, ""):
+        left = room - cells(who) - cells(start) - cells(since)
+        if left >= min(cells(what), _PHRASE):
+            return f"{who}{cut(what, left)}{start}{since}"
+    return cut(f"{who}{what}", room - cells(since)) + since
 
 
 def _words(line: bytes) -> str:

@@ -12,6 +12,7 @@ import click
 from sessiond.cli.launch import connect
 from sessiond.cli.neutral import Neutral
 from sessiond.cli.options import name_argument
+from sessiond.cli.output import note
 from sessiond.client import ClientError, NoDaemon
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ def command(name: str, follow: bool, count: int | None) -> int:
         if count is not None:
             last, offset = tail(client.log(name), count)
             _write(last, neutral)
+        written = bool(count is not None and last)
         if count is None or follow:
-            _pour(client, name, follow, offset, neutral)
+            written |= _pour(client, name, follow, offset, neutral)
+        if not written and count != 0 and neutral is not None:
+            note("It has written nothing" + (" so far." if client.session(name)["state"] != "ended" else "."))
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
@@ -77,9 +81,10 @@ def tail(pieces: Iterable[bytes], count: int) -> tuple[bytes, int]:
     return b"\n".join(found) if count else b"", total
 
 
-def _pour(client: Client, name: str, follow: bool, offset: int, neutral: Neutral | None) -> None:
-    """Print the log from ``offset`` on. Followed, it outlives a restart of the daemon."""
+def _pour(client: Client, name: str, follow: bool, offset: int, neutral: Neutral | None) -> bool:
+    """Print the log from ``offset`` on; whether there was any. Followed, it outlives a restart of the daemon."""
     lost_at: float | None = None
+    begin = offset
     while True:
         try:
             for piece in client.log(name, follow=follow, offset=offset):
@@ -94,7 +99,7 @@ def _pour(client: Client, name: str, follow: bool, offset: int, neutral: Neutral
                 raise
             time.sleep(0.5)
         else:
-            return
+            return offset > begin
 
 
 def _write(data: bytes, neutral: Neutral | None) -> None:

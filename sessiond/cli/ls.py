@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sessiond.api.wire import Session
 
 _HEAD = ("NAME", "SERVICE", "WHERE", "STATE", "SINCE", "LEFT", "URL")
-_STATE, _URL = _HEAD.index("STATE"), _HEAD.index("URL")
+_STATE, _LEFT, _URL = map(_HEAD.index, ("STATE", "LEFT", "URL"))
 
 
 @click.command()
@@ -33,17 +33,20 @@ def command(ended_too: bool, fresh: bool, as_json: bool) -> int:
         say(f"No sessions. {start}", err=True)
         return 0
     width = columns(sys.stdout)
+    rows = [_row(session) for session in sessions]
+    empty = [column for column in (_LEFT, _URL) if width is not None and not any(row[column] for row in rows)]
     lines = table(
         _HEAD,
-        [_row(session) for session in sessions],
+        rows,
+        hide=empty,
         width=width,
-        drop=_URL,
+        drop=(_URL,),
         shrink={0: 16, 1: 8, 2: 13, _STATE: 22},
         look=lambda row, column: sessions[row]["severity"] if column == _STATE else "",
     )
     for line in lines:
         say(line)
-    if "URL" not in lines[0] and is_terminal(sys.stderr):
+    if _URL not in empty and "URL" not in lines[0] and is_terminal(sys.stderr):
         say(paint("The URLs do not fit: `sessionctl url NAME` prints one.", "dim", sys.stderr), err=True)
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -26,6 +26,9 @@ _HIDDEN: Final = frozenset(
 )
 """Code points that steer a terminal or turn the direction of what follows."""
 
+
+_NARROW: Final = 16
+"""Fewer columns than this are no room for a sentence: it goes as it is, and the terminal breaks it."""
 
 _NARROWEST: Final = 4
 """No column of a table is cut to less."""
@@ -56,6 +59,12 @@ def say(text: str = "", *, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     stream.write(text + "\n")
     stream.flush()
+
+
+def note(text: str) -> None:
+    """What a person is told beside the output: on standard error, in lines that fit. ``text`` is safe to print."""
+    for line in hanging(text, columns(sys.stderr), 2):
+        say(line, err=True)
 
 
 def say_json(value: object) -> None:
@@ -109,35 +118,69 @@ def cut(text: str, width: int) -> str:
     return text.rstrip() + "…" if width > 0 else ""
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` columns where its words allow it; at least one, which may be empty."""
+    first, *words = text.split(" ")
+    lines = [first]
+    for word in words:
+        longer = f"{lines[-1]} {word}"
+        if cells(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def hanging(text: str, width: int | None, indent: int) -> list[str]:
+    """``text`` in lines of at most ``width`` columns, those after the first indented; one line where nothing limits
+    them, or where there is no room for words beside the indent. A word that fits in no line, a URL perhaps, stays where
+    it is: the terminal breaks it so that it can be copied."""
+    if width is None or width - indent < _NARROW:
+        return [text]
+    first, *words = text.split(" ")
+    lines = [first]
+    for word in words:
+        longer = f"{lines[-1]} {word}"
+        if cells(longer) <= width or cells(word) > width - indent:
+            lines[-1] = longer
+        else:
+            lines.append(" " * indent + word)
+    return lines
+
+
 def table(
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
     width: int | None,
     shrink: Mapping[int, int],
-    drop: int | None = None,
+    drop: Sequence[int] = (),
+    hide: Sequence[int] = (),
     look: Callable[[int, int], str] = lambda _row, _column: "",
 ) -> list[str]:
     """Lines of a table at most ``width`` columns wide.
 
     ``shrink`` holds the columns that may be cut, each with the width it needs to be of use. Where even these widths do
-    not make room, the column ``drop`` goes, which is of no use when cut. ``look(row, column)`` names a cell's look.
+    not make room, columns of ``drop`` go, one after the other: those of no use when cut, and those that matter least.
+    Columns of ``hide`` are not shown.
+    ``look(row, column)`` names a cell's look.
     """
     body = [list(row) for row in rows]
     sizes = [max([cells(title), *(cells(row[column]) for row in body)]) for column, title in enumerate(head)]
     needs = [min(size, shrink.get(column, size)) for column, size in enumerate(sizes)]
-    shown = list(range(len(head)))
+    shown = [column for column in range(len(head)) if column not in hide]
 
     def total(widths: Sequence[int]) -> int:
         return sum(widths[column] for column in shown) + 2 * (len(shown) - 1)
 
     if width is not None:
-        if drop is not None and total(needs) > width:
-            shown.remove(drop)
+        for column in [one for one in drop if one in shown]:
+            if total(needs) > width:
+                shown.remove(column)
         # First what is beyond its need, the furthest first; then, on a narrow terminal, what is widest.
         for floor in (needs, [_NARROWEST] * len(head)):
             while total(sizes) > width:
-                widest = max(shrink, key=lambda column: sizes[column] - floor[column])
+                widest = max((one for one in shrink if one in shown), key=lambda column: sizes[column] - floor[column])
                 if sizes[widest] <= floor[widest]:
                     break
                 sizes[widest] -= 1
@@ -197,7 +240,7 @@ def expected(text: str | None, *, relative: bool = True) -> str:
     local, away_s = found.astimezone(), (found - now).total_seconds()
     day = "" if local.date() == now.astimezone().date() else local.strftime("%a %d %b, ")
     minutes = round(away_s / 60)
-    soon = f"in {minutes} min" if minutes < 120 else f"in {span(away_s)}"
+    soon = f"in {minutes} min" if 0 < minutes < 120 else f"in {span(away_s)}"
     return f"; expected to start at {day}{local.strftime('%H:%M')}" + (f", {soon}" if relative else "")
 
 
@@ -221,7 +264,15 @@ def say_error(error: ClientError, *, as_json: bool = False) -> None:
     if as_json:
         say_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    message = safe_lines(error.message).replace("\n", "\n  ")
-    say(f"{paint('sessionctl:', 'error', sys.stderr)} {message}", err=True)
-    if error.hint:
-        say("  " + safe_lines(error.hint).replace("\n", "\n  "), err=True)
+    width = columns(sys.stderr)
+    who, *message = _block(f"sessionctl: {safe_lines(error.message)}", width)
+    say(paint("sessionctl:", "error", sys.stderr) + who.removeprefix("sessionctl:"), err=True)
+    hint = _block(safe_lines(error.hint), None if width is None else width - 2) if error.hint else []
+    for line in (*message, *hint):
+        say("  " + line.removeprefix("  "), err=True)
+
+
+def _block(text: str, width: int | None) -> Iterator[str]:
+    """Lines, each of them folded."""
+    for line in text.split("\n"):
+        yield from hanging(line, width, 2)

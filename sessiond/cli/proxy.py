@@ -19,7 +19,7 @@ _PIECE: Final = 65536
 
 @click.command()
 @name_argument
-@click.argument("port", type=click.IntRange(1, 65535), default=22)
+@click.argument("port", metavar="[PORT]", type=click.IntRange(1, 65535), default=22)
 def command(name: str, port: int) -> int:
     """Carry standard input and output to PORT of a session's node (22 by default), for ssh's ProxyCommand."""
     sock, first = connect(start=False).proxy(name, port)

@@ -55,7 +55,8 @@ def _list(found: list[Service]) -> None:
         ("NAME", "TITLE", "FORMS", "DESCRIPTION"),
         rows,
         width=columns(sys.stdout),
-        shrink={1: 16, 3: 24},
+        shrink={3: 32},
+        drop=(3,),
         look=lambda row, column: "error" if column == 3 and found[row]["problems"] else "",
     )
     for line in lines:

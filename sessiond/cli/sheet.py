@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sessiond.cli.output import cells, paint, safe
+from sessiond.cli.output import cells, paint, safe, wrapped
 
 if TYPE_CHECKING:
     from sessiond.api.wire import Workflow
@@ -79,16 +79,3 @@ def what_it_is(form: Workflow) -> str:
     if about and title.casefold() in (stem, stem.replace("_", " ").replace("-", " ")):
         return about
     return f"{title}: {about}" if about else title
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """``text`` in lines of at most ``width`` columns where its words allow it; at least one, which may be empty."""
-    first, *words = text.split(" ")
-    lines = [first]
-    for word in words:
-        longer = f"{lines[-1]} {word}"
-        if cells(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines

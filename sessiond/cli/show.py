@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option, name_argument
-from sessiond.cli.output import ago, clock, left, paint, safe, say, say_json, span
+from sessiond.cli.output import ago, clock, columns, hanging, left, paint, safe, say, say_json, span
 
 if TYPE_CHECKING:
     from sessiond.api.wire import Session
@@ -26,8 +27,11 @@ def command(name: str, as_json: bool) -> int:
     rows = [(key, value) for key, value in _facts(session) if value]
     size = max(len(key) for key, _ in rows)
     for key, value in rows:
-        text = safe(value)
-        say(f"{paint(key.ljust(size), 'strong')}  {paint(text, session['severity']) if key == 'state' else text}")
+        first, *more = hanging(f"{key.ljust(size)}  {safe(value)}", columns(sys.stdout), size + 2)
+        look = session["severity"] if key == "state" else ""
+        say(f"{paint(key.ljust(size), 'strong')}  {paint(first[size + 2 :], look)}")
+        for line in more:
+            say(line[: size + 2] + paint(line[size + 2 :], look))
     return 0
 
 
@@ -48,8 +52,8 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("outcome", session["outcome"] or ""),
         ("since", _past(session["since"])),
         ("next", session["next"]),
-        ("problem", problem["message"] if problem else ""),
-        ("hint", problem["hint"] if problem else ""),
+        ("problem", problem["message"] if problem and problem["message"] not in session["phrase"] else ""),
+        ("hint", problem["hint"] if problem and problem["hint"] not in session["next"] else ""),
         ("url", session["url"] or ""),
         ("ports", f"open {session['open_port']}, service {service}"),
         ("licences", licence["text"] + (" [open]" if licence["open"] else "") if licence else ""),

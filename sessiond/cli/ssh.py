@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 @click.argument("words", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED)
 def command(name: str, words: tuple[str, ...]) -> int:
     """Open a shell on a session's node, or run COMMAND there; on this machine in the session's folder."""
-    access = connect(start=False).ssh(name)
+    client = connect(start=False)
+    access = client.ssh(name)
     if access["cluster"] == "local":
         _here(access, words)
+    if client.session(access["id"])["link"]["state"] == "needs-login":
+        # Through ssh this would come as a broken connection.
+        raise ClientError("needs-login", f"{access['cluster']} needs a login", f"sessionctl login {access['cluster']}")
     _there(access, words)
 
 

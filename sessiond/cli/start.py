@@ -9,7 +9,7 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import complete_clusters, complete_values, complete_what_starts, json_option
-from sessiond.cli.output import is_terminal, paint, safe, say, say_json
+from sessiond.cli.output import is_terminal, note, paint, safe, say, say_json
 from sessiond.client import Client, ClientError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> in
     session = client.start(wanted)
     if kept:
         # Said once it has begun: what is refused is a matter of its own.
-        say(f"Values of the last time ({kept}) are kept; --again takes them.", err=True)
+        note(f"What was said the last time ({kept}) is not taken over; --again takes it.")
     if not no_wait:
         from sessiond.cli.follow import Detached, follow
 
@@ -119,10 +119,7 @@ def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> in
         try:
             (session,) = follow(client, [session["id"]], _settled)
         except Detached:
-            say(
-                f"Detached; {name} goes on. `sessionctl why {name}` tells how, `sessionctl stop {name}` ends it.",
-                err=True,
-            )
+            note(f"Detached; {name} goes on. `sessionctl why {name}` tells how, `sessionctl stop {name}` ends it.")
             return _DETACHED
         if session["state"] == "ended":
             raise ended_badly(client, session)

@@ -12,6 +12,9 @@ from sessiond.cli.options import json_option
 from sessiond.cli.output import ago, clock, paint, safe, say, say_json, span
 from sessiond.client import ClientError, NoDaemon
 
+_SCHEDULERS = ("slurm", "pbs")
+_TIMED = ("backoff", "connecting")
+
 if TYPE_CHECKING:
     from sessiond.api.wire import Cluster, Status
 
@@ -56,8 +59,11 @@ def _facts(status: Status) -> list[tuple[str, str]]:
 
 def _about(cluster: Cluster) -> str:
     link = cluster["link"]
-    since = f" since {clock(link['since'])}" if link["since"] else ""
     age = cluster["observed_age_s"]
-    seen = f", observed {span(age)} ago" if age is not None else ""
-    host = f" ({cluster['host']})" if cluster["host"] and cluster["host"] != cluster["name"] else ""
-    return f"{link['phrase']}{since}{seen}, {cluster['scheduler']}{host}"
+    host = cluster["host"] if cluster["host"] != cluster["name"] else ""
+    kind = cluster["scheduler"] if cluster["scheduler"] in _SCHEDULERS else ""
+    what = f" ({' at '.join(filter(None, (kind, host)))})" if kind or host else ""
+    # How long it is unreachable is in the phrase already.
+    since = f", for {ago(link['since'])}" if link["since"] and link["state"] not in _TIMED else ""
+    seen = f"; looked at {span(age)} ago" if age is not None else ""
+    return f"{link['phrase']}{what}{since}{seen}"

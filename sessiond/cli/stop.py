@@ -41,7 +41,7 @@ def command(names: tuple[str, ...], now: bool, everything: bool, no_wait: bool, 
         raise refused
     if as_json:
         say_json(found)
-    elif not no_wait:
+    else:
         for one in found:
             say(f"{safe(one['name'])}: {safe(one['phrase'])}")
     return 0

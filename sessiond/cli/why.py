@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+import sys
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option, name_argument
-from sessiond.cli.output import clock, expected, paint, safe, say, say_json
+from sessiond.cli.output import ago, clock, columns, expected, hanging, paint, safe, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sessiond.api.wire import Story
+    from sessiond.api.wire import Session, Story
     from sessiond.client import Client
 
-_BUNDLE_WAIT_S = 120.0
+_BUNDLE_WAIT_S: Final = 120.0
+_TIME: Final = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}Z")
+"""A time as the daemon writes it into a sentence."""
+_NARROW: Final = 60
+"""Where there are fewer columns, the days of a story are left out."""
 
 
 @click.command()
@@ -45,7 +51,7 @@ def command(name: str, bundle: str | None, force: bool, as_json: bool) -> int:
     if as_json:
         say_json(story)
         return 0
-    for line in told(story, paint):
+    for line in told(story, paint, columns(sys.stdout)):
         say(line)
     return 0
 
@@ -62,31 +68,55 @@ def _bundle(client: Client, name: str, target: str, *, force: bool) -> int:
     return 0
 
 
-def told(story: Story, paint: Callable[[str, str], str]) -> Iterator[str]:
-    """The story, line by line."""
+def told(story: Story, paint: Callable[[str, str], str], width: int | None = None) -> Iterator[str]:
+    """The story, line by line, in lines of ``width`` columns where that is known."""
     session = story["session"]
-    start = expected(session["expected_start"]) if session["state"] == "wait-for-node" else ""
-    yield f"{paint(safe(session['name']), 'strong')}: {paint(safe(session['phrase']), session['severity'])}{start}"
+    yield from _headline(session, paint, width)
     yield ""
     for line in story["lines"]:
-        yield f"  {paint(clock(line['at']), 'dim')}  {safe(line['text'])}"
+        at = clock(line["at"])[11 if width is not None and width < _NARROW else 0 :]
+        first, *more = hanging(f"  {at}  {safe(line['text'])}", width, len(at) + 4)
+        yield f"  {paint(at, 'dim')}{first[len(at) + 2 :]}"
+        yield from more
     licence = session["licence"]
     problem = session["problem"] or (licence["problem"] if licence else None)
-    if problem is not None:
+    if problem is not None and not (_in(problem["message"], session["phrase"]) and _in(problem["hint"], story["next"])):
         yield ""
-        yield f"{paint('Problem:', 'strong')} {safe(problem['message'])}"
-        if problem["hint"] and problem["hint"] != story["next"]:
-            yield f"  {safe(problem['hint'])}"
+        yield from _titled("Problem:", safe(problem["message"]), paint, width)
+        if problem["hint"] and not _in(problem["hint"], story["next"]):
+            yield from hanging("  " + safe(problem["hint"]), width, 2)
     if story["evidence"]:
         yield ""
         yield paint("What is known:", "strong")
         for text in story["evidence"]:
-            yield "  " + safe(text)
+            yield from hanging("  " + safe(_TIME.sub(lambda found: clock(found[0]), text)), width, 4)
     if story["next"]:
         yield ""
-        yield f"{paint('Next:', 'strong')} {safe(story['next'])}"
+        yield from _titled("Next:", safe(story["next"]), paint, width)
     if story["log"]:
         yield ""
         yield paint("The last lines of its log:", "strong")
         for text in story["log"]:
             yield "  " + safe(text)
+
+
+def _headline(session: Session, paint: Callable[[str, str], str], width: int | None) -> Iterator[str]:
+    """What the session is, since when, and, where it waits, for how long still."""
+    start = expected(session["expected_start"]) if session["state"] == "wait-for-node" else ""
+    since = f" ({ago(session['since'])} ago)" if session["state"] == "ended" else f" (for {ago(session['since'])})"
+    name = safe(session["name"])
+    first, *more = hanging(f"{name}: {safe(session['phrase'])}{since}{start}", width, 2)
+    look = session["severity"]
+    yield f"{paint(name, 'strong')}: {paint(first.removeprefix(f'{name}: '), look)}"
+    yield from (paint(line, look) for line in more)
+
+
+def _titled(title: str, text: str, paint: Callable[[str, str], str], width: int | None) -> Iterator[str]:
+    first, *more = hanging(f"{title} {text}", width, 2)
+    yield paint(title, "strong") + first.removeprefix(title)
+    yield from more
+
+
+def _in(text: str, longer: str) -> bool:
+    """Whether ``longer`` says what ``text`` says."""
+    return text.rstrip(".").casefold() in longer.casefold()

@@ -12,14 +12,14 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import complete_workflows, json_option
-from sessiond.cli.output import columns, paint, safe, say, say_json
-from sessiond.cli.sheet import entries, fitting, paragraphs, words_about, wrapped
+from sessiond.cli.output import columns, paint, safe, say, say_json, wrapped
+from sessiond.cli.sheet import entries, fitting, paragraphs, words_about
 
 if TYPE_CHECKING:
     from sessiond.api.wire import Workflow, WorkflowParam
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def command() -> None:
     """Show a form, or everything that is wrong with its file."""
 

@@ -59,7 +59,8 @@ def _list(found: list[Workflow]) -> None:
         ("SERVICE", "WORKFLOW", "WHAT IT IS"),
         rows,
         width=columns(sys.stdout),
-        shrink={0: 12, 2: 32},
+        shrink={2: 44},
+        drop=(0,),
         look=lambda row, column: "error" if column == 2 and found[row]["problems"] else "",
     )
     for line in lines:

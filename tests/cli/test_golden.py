@@ -56,6 +56,11 @@ ON_CLUSTERS = {
 }
 
 
+def noon() -> str:
+    """A time zone where it is about noon: what is near has no other day, and lines their usual length."""
+    return f"X{datetime.now(UTC).hour - 12}"
+
+
 def later_by(**span: float) -> str:
     """A time to come, as the API writes it."""
     return (datetime.now(UTC) + timedelta(**span)).isoformat()
@@ -91,7 +96,7 @@ def compare(name: str, done: Done) -> None:
     """The run's output against the golden file, with the times of day taken out."""
     text = f"[status {done.status}]\n{done.out}" + (f"[stderr]\n{done.err}" if done.err else "")
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD HH:MM:SS", text)
-    text = re.sub(r"at (?:\w{3} \d\d \w{3}, )?\d\d:\d\d,", "at HH:MM,", text)
+    text = re.sub(r"\d\d:\d\d, in", "HH:MM, in", text)
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
@@ -123,8 +128,8 @@ def test_colour(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
 def test_sessions_on_clusters(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
     """Where they run, how long still, what they wait for and until when; with and without colour."""
     on_clusters(canned)
-    compare(f"{screen}.{columns}.plain", ctl(*ON_CLUSTERS[screen], COLUMNS=str(columns)))
-    shown = ctl.shown(*ON_CLUSTERS[screen], columns=columns)
+    compare(f"{screen}.{columns}.plain", ctl(*ON_CLUSTERS[screen], COLUMNS=str(columns), TZ=noon()))
+    shown = ctl.shown(*ON_CLUSTERS[screen], columns=columns, TZ=noon())
     compare(f"{screen}.{columns}.colour", shown)
     assert re.findall(r"[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f\u202e]|\x1b(?!\[[0-9;]*m)", shown.out) == []
 

@@ -68,9 +68,9 @@ def test_widths() -> None:
 def test_a_table_shrinks_and_drops() -> None:
     """A column that is useless when cut goes first, then the widest of the others is cut."""
     rows = [["name", "a long phrase that goes on", "http://example.org/"]]
-    lines = table(("NAME", "STATE", "URL"), rows, width=20, shrink={1: 8}, drop=2)
+    lines = table(("NAME", "STATE", "URL"), rows, width=20, shrink={1: 8}, drop=(2,))
     assert lines == ["NAME  STATE", "name  a long phrase…"]
-    lines = table(("NAME", "STATE", "URL"), rows, width=40, shrink={1: 8}, drop=2)
+    lines = table(("NAME", "STATE", "URL"), rows, width=40, shrink={1: 8}, drop=(2,))
     assert lines == ["NAME  STATE          URL", "name  a long phras…  http://example.org/"]
 
 

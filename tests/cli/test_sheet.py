@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sessiond.cli.sheet import entries, gist, paragraphs, wrapped
+from sessiond.cli.output import wrapped
+from sessiond.cli.sheet import entries, gist, paragraphs
 
 
 def test_entries() -> None:

@@ -198,7 +198,7 @@ def test_stop(ctl: Ctl, canned: Canned) -> None:
     done = ctl("stop", "jl")
     assert (done.status, done.out, done.err) == (0, "jl: stopped\n", "jl: being stopped\njl: stopped\n")
     done = ctl("stop", "simulation", "--now", "--no-wait")
-    assert (done.status, done.out, done.err) == (0, "", "")
+    assert (done.status, done.out, done.err) == (0, "simulation-of-the-north-sea: being stopped\n", "")
     assert [body["force"] for method, _, body in canned.requests if method == "POST"] == [False, True]
 
 

@@ -109,7 +109,7 @@ def test_what_is_not_there(ctl: Ctl, canned: Canned) -> None:
 
 def test_a_start_says_that_values_are_kept(ctl: Ctl, canned: Canned) -> None:
     """On a terminal, in one line, of what is not said now; not to programs, nor to who takes them."""
-    kept = r"Values of the last time \(theme\) are kept; --again takes them\."
+    kept = r"What was said the last time \(theme\) is not taken over; --again takes it\."
     for args, said in (
         (("--name", "a"), True),
         (("--name", "b", "--set", "theme=dark"), False),
