@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import json_option, name_argument
+from sessiond.cli.options import json_option, live_name_argument
 from sessiond.cli.output import clock, left, safe, say, say_json
 
 
 @click.command()
-@name_argument
+@live_name_argument
 @click.argument("by", metavar="+DURATION")
 @json_option
 def command(name: str, by: str, as_json: bool) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import complete_clusters
+from sessiond.cli.options import complete_links
 from sessiond.cli.output import safe, safe_lines, say, say_error
 from sessiond.client import ClientError
 
@@ -30,7 +30,7 @@ _LONGEST: Final = 65536
 
 
 @click.command()
-@click.argument("cluster", shell_complete=complete_clusters)
+@click.argument("cluster", shell_complete=complete_links)
 def command(cluster: str) -> int:
     """Connect to CLUSTER, answering what it asks: a password, a code, or nothing at all.
 

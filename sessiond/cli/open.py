@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import name_argument
+from sessiond.cli.options import live_name_argument
 from sessiond.cli.output import safe, say
 from sessiond.cli.url import url_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@name_argument
+@live_name_argument
 def command(name: str) -> int:
     """Open a session in the browser; print its URL where none can be opened."""
     session = connect().session(name)

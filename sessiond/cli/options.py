@@ -30,6 +30,15 @@ def name_argument(function: F) -> F:
     return click.argument("name", shell_complete=complete_sessions)(function)
 
 
+def live_name_argument(function: F) -> F:
+    """One session, of which completion offers those that have not ended."""
+    return click.argument("name", shell_complete=_complete_live)(function)
+
+
+def _complete_live(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _sessions(incomplete, True)
+
+
 def names_argument(*, required: bool, live: bool | None = None) -> Callable[[F], F]:
     """Some sessions; ``live`` narrows what completion offers to those that run, or to those that have ended."""
 
@@ -172,17 +181,31 @@ def _values(param: WorkflowParam) -> list[str]:
 
 
 def complete_clusters(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of the places where sessions can run."""
+    """The names of the places where sessions can run, with how it stands with the way there."""
+    return _clusters(incomplete)
+
+
+def complete_links(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The same without this machine, to which nobody logs in."""
+    return [one for one in _clusters(incomplete) if one.value != "local"]
+
+
+def _clusters(incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
     from sessiond.cli.launch import connect
+    from sessiond.cli.output import safe
     from sessiond.client import ClientError
 
     try:
         found = connect(start=False, timeout_s=2).clusters()
     except ClientError:
         return []
-    return [CompletionItem(one["name"]) for one in found if _offers(one["name"], incomplete)]
+    return [
+        CompletionItem(one["name"], help=safe(one["link"]["phrase"]))
+        for one in found
+        if _offers(one["name"], incomplete)
+    ]
 
 
 def _sessions(incomplete: str, live: bool | None) -> list[CompletionItem]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import name_argument
+from sessiond.cli.options import live_name_argument
 
 if TYPE_CHECKING:
     import socket
@@ -18,7 +18,7 @@ _PIECE: Final = 65536
 
 
 @click.command()
-@name_argument
+@live_name_argument
 @click.argument("port", metavar="[PORT]", type=click.IntRange(1, 65535), default=22)
 def command(name: str, port: int) -> int:
     """Carry standard input and output to PORT of a session's node (22 by default), for ssh's ProxyCommand."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import name_argument
+from sessiond.cli.options import live_name_argument
 from sessiond.client import ClientError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@name_argument
+@live_name_argument
 @click.argument("words", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED)
 def command(name: str, words: tuple[str, ...]) -> int:
     """Open a shell on a session's node, or run COMMAND there; on this machine in the session's folder."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessiond.cli.launch import connect
-from sessiond.cli.options import json_option, name_argument
+from sessiond.cli.options import json_option, live_name_argument
 from sessiond.cli.output import safe, say, say_json
 from sessiond.client import ClientError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@name_argument
+@live_name_argument
 @json_option
 def command(name: str, as_json: bool) -> int:
     """Print a session's URL."""

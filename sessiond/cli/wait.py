@@ -37,7 +37,7 @@ def duration(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 @click.command()
-@names_argument(required=True)
+@names_argument(required=True, live=True)
 @click.option("--for", "state", type=click.Choice(_STATES), help="The state to wait for.  [default: running or ended]")
 @click.option("--timeout", metavar="DURATION", callback=duration, help="Give up after so long, with status 75.")
 @json_option

@@ -47,6 +47,31 @@ def test_services_and_clusters(ctl: Ctl, canned: Canned) -> None:
     assert complete(ctl, "bash", "sessionctl start --mode s") == ["plain,slurm"]
 
 
+@pytest.mark.parametrize("verb", ["url", "open", "ssh", "proxy", "extend", "wait"])
+def test_only_what_lives(ctl: Ctl, canned: Canned, verb: str) -> None:
+    """Of a session that is over, these verbs have nothing."""
+    assert complete(ctl, "bash", f"sessionctl {verb} ") == ["plain,jl", "plain,simulation-of-the-north-sea"]
+
+
+@pytest.mark.parametrize("verb", ["show", "why", "logs"])
+def test_what_is_over_too(ctl: Ctl, canned: Canned, verb: str) -> None:
+    """These tell of it."""
+    assert complete(ctl, "bash", f"sessionctl {verb} l") == ["plain,lost"]
+
+
+def test_links_and_states(ctl: Ctl, canned: Canned) -> None:
+    """Nobody logs in to this machine; the states to wait for are known; what is unknown to shells is left to them."""
+    far = [f"plain,{one['name']}" for one in CLUSTERS if one["name"] != "local"]
+    for verb in ("login", "logout"):
+        assert complete(ctl, "bash", f"sessionctl {verb} ") == far
+    assert complete(ctl, "bash", "sessionctl wait jl --for r") == ["plain,render", "plain,running", "plain,reconcile"]
+    assert complete(ctl, "bash", "sessionctl completion z") == ["plain,zsh"]
+    assert complete(ctl, "bash", "sessionctl workflow ch") == ["plain,check"]
+    assert complete(ctl, "fish", "sessionctl login summit") == [
+        "plain,summit\tunreachable for 3 min: no answer within 20 s"
+    ]
+
+
 def test_descriptions(ctl: Ctl, canned: Canned) -> None:
     """zsh and fish are told what a session does, too."""
     assert complete(ctl, "zsh", "sessionctl why lo") == ["plain", "lost", "failed: the service ended with status 1"]
