@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from sessiond.core.report import Evidence
 from sessiond.core.session import Outcome, Session, State
-from sessiond.core.status import was_cancelled
 
-UNEXPECTED = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.CANCELLED, Outcome.IDLE}
-"""Ends that nobody asked for, whoever ended it; of the others those are such that came from somebody on the cluster."""
+UNEXPECTED = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.IDLE}
+"""Ends that nobody here asked for. Cancelled is among them where it was somebody else, on the cluster."""
 
 LOG_LINES = 200
 SCHEDULER_CHARS = 16_000
@@ -37,10 +36,10 @@ class PostMortem:
 
 
 def ended_unexpectedly(session: Session) -> bool:
-    """Whether the session is over, and nobody asked for that."""
-    if session.state is not State.ENDED:
+    """Whether the session is over, and nobody asked for that here."""
+    if session.state is not State.ENDED or session.ending is Outcome.CANCELLED:
         return False
-    return (session.outcome or Outcome.LOST) in UNEXPECTED or was_cancelled(session)
+    return (session.outcome or Outcome.LOST) in UNEXPECTED
 
 
 def sentences(found: PostMortem) -> list[str]:

@@ -94,7 +94,7 @@ class Process:
 
     def files(self, session: Session, bundle: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """``bundle`` and the runner."""
-        return {**bundle, "run.sh": common.script("exit.sh", "leave.sh", "run.sh").encode()}
+        return {**bundle, "run.sh": common.script("exit.sh", "leave.sh", "going.sh", "run.sh").encode()}
 
     def command(self, session: Session) -> str:
         """What starts the session's runner, as a person would type it in its folder."""

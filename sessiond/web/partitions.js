@@ -37,7 +37,8 @@ export class Partitions {
     if (number !== this.number || !this.open) return;
     this.found = found;
     this.#show(found, place, time, query.partition);
-    if (found.asking && this.tries++ < MOST_TRIES) this.timer = setTimeout(() => this.look(), AGAIN_MS);
+    this.tries = found.asking ? this.tries + 1 : 0;
+    if (found.asking && this.tries < MOST_TRIES) this.timer = setTimeout(() => this.look(), AGAIN_MS);
   }
 
   // A link came or went: what could not be asked before may be now.

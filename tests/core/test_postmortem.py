@@ -203,9 +203,11 @@ def test_a_service_that_never_answered_in_its_time() -> None:
 
 def test_stopped_from_here_is_no_riddle() -> None:
     """Whoever stopped a session asks nobody why it ended; only of one that somebody else ended is something kept."""
-    stopped = replace(a_session(State.ENDED), outcome=Outcome.CANCELLED, problem=None)
+    stopped = replace(a_session(State.ENDED), ending=Outcome.CANCELLED, outcome=Outcome.CANCELLED, problem=None)
     assert ("stopped", "", False) == (describe(stopped, NOW).phrase, advice(stopped), ended_unexpectedly(stopped))
-    assert ended_unexpectedly(replace(stopped, problem=Problem(code="cancelled", message="cancelled on the cluster")))
+    others = replace(stopped, ending=None, problem=Problem(code="cancelled", message="cancelled on the cluster"))
+    assert ended_unexpectedly(others)
+    assert "cancelled on the cluster" == describe(others, NOW).phrase
 
 
 def test_every_unexpected_end_has_a_next_step() -> None:

@@ -163,7 +163,7 @@ def test_who_cancelled_a_job_is_said() -> None:
     """Where it was somebody else, on the cluster."""
     problem = Problem(code="cancelled", message="cancelled on the cluster by root")
     status = describe(a_session(State.ENDED, outcome=Outcome.CANCELLED, problem=problem), NOW)
-    assert ("stopped: cancelled on the cluster by root", Severity.OK) == (status.phrase, status.severity)
+    assert ("cancelled on the cluster by root", Severity.ATTENTION) == (status.phrase, status.severity)
 
 
 def test_an_ended_session_of_unknown_outcome_is_lost() -> None:
