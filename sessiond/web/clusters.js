@@ -2,6 +2,7 @@
 
 import { isLocked, lines, segment, send } from "./api.js";
 import { trouble } from "./card.js";
+import { open } from "./dialogue.js";
 import { announce, button, fill, h, unique } from "./dom.js";
 import * as store from "./store.js";
 import { span } from "./words.js";
@@ -51,8 +52,7 @@ async function login(cluster) {
   const body = h("div", { "aria-live": "polite" }, h("p", {}, "Connecting…"));
   const box = h("dialog", { "aria-labelledby": id, onclose: () => end.abort() },
     h("h2", { id }, `Log in to ${cluster.name}`), body, h("div", { class: "actions end" }, button("Cancel", () => box.close())));
-  document.body.append(box);
-  box.showModal();
+  open(box);
   try {
     for await (const event of lines("POST", `/v1/clusters/${segment(cluster.name)}/login`, {}, end.signal)) {
       if (event === null) continue;
@@ -65,7 +65,6 @@ async function login(cluster) {
     if (error.name !== "AbortError") throw error;
   } finally {
     box.close();
-    box.remove();
   }
 
   function ask(round) {

@@ -1,6 +1,17 @@
 // Small dialogues. Escape closes them; the focus goes back to where it was.
 
-import { button, h, unique } from "./dom.js";
+import { button, goTo, h, unique } from "./dom.js";
+
+// Show a dialogue. What was focused before it may have been drawn anew meanwhile.
+export function open(box) {
+  const { key } = document.activeElement.dataset;
+  box.addEventListener("close", () => {
+    box.remove();
+    if (!document.activeElement || document.activeElement === document.body) goTo(key);
+  });
+  document.body.append(box);
+  box.showModal();
+}
 
 // Open a dialogue with a title; resolves, when it is closed, to what `close` was given.
 export function dialogue(title, build, kind = "") {
@@ -8,10 +19,9 @@ export function dialogue(title, build, kind = "") {
     const id = unique("title");
     let result;
     const close = (value) => { result = value; box.close(); };
-    const box = h("dialog", { "aria-labelledby": id, class: kind || null, onclose: () => { box.remove(); resolve(result); } }, h("h2", { id }, title));
+    const box = h("dialog", { "aria-labelledby": id, class: kind || null, onclose: () => resolve(result) }, h("h2", { id }, title));
     box.append(...[build(close)].flat());
-    document.body.append(box);
-    box.showModal();
+    open(box);
   });
 }
 

@@ -12,11 +12,19 @@ export function h(tag, attributes = {}, ...children) {
   return made;
 }
 
-// Put other children into an element. Who was on something with a data-key is on its successor afterwards.
+// Put other children into an element. Who was on something with a data-key is on its successor afterwards; where there is
+// none, on the name of what this is about, or at the beginning of the view, and never nowhere.
 export function fill(element, ...children) {
-  const key = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const there = element !== document.activeElement && element.contains(document.activeElement);
+  const key = there ? document.activeElement.dataset.key : undefined;
   element.replaceChildren(...children.flat(Infinity).filter(Boolean));
-  if (key !== undefined) element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (there) goTo(key, element);
+}
+
+// Focus what has a data-key, or what is nearest to it in meaning.
+export function goTo(key, within) {
+  const same = key === undefined ? null : (within ?? document).querySelector(`[data-key="${CSS.escape(key)}"]`);
+  (same ?? within?.querySelector('[data-key$=" name"]') ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 
 export function button(label, action, attributes = {}) {

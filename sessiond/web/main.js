@@ -90,6 +90,8 @@ async function begin() {
   store.listen({ told: (now, before) => { tell(now, before); if (!now) warn(); current?.update?.(); }, trouble, locked: lock });
   await store.refresh();
   document.getElementById("nav").hidden = false;
+  // an address of its own would be another view
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
   addEventListener("hashchange", () => { if (api.isOpen()) show(false); });
   setInterval(warn, 15000);
   show(true);

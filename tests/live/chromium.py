@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import base64
-import os
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 
-from tests.daemon.traces import until
+from tests.live import browser
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE_S = 60.0
 # No sandbox because tests run as root on CI; the rest keeps it from talking to anyone but us.
 FLAGS = (
     "--headless",
@@ -37,52 +32,63 @@ FLAGS = (
     "--window-size=1200,800",
     "--remote-debugging-port=0",
 )
+SHIFT = 8
+# What a page is told of a key beside its name: its code, and what it types.
+KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " "), "ArrowRight": (39, "")}
 
 
 @dataclass(slots=True)
-class Page:
-    """One tab."""
+class Page(browser.Page):
+    """One tab; ``session`` is its name in the protocol, where it is not the one that the WebSocket belongs to."""
 
-    channel: aiohttp.ClientWebSocketResponse
-    numbers: count[int] = field(default_factory=lambda: count(1))
+    session: str = ""
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Say one command of the protocol and return its result."""
-        number = next(self.numbers)
-        await self.channel.send_json({"id": number, "method": method, "params": params})
-        while True:
-            answer = await self.channel.receive_json()
-            if answer.get("id") == number:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
-                return result
+        more = {"sessionId": self.session} if self.session else {}
+        answer = await self.reply(method, params, **more)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
 
     async def go(self, url: str) -> None:
         """Open a URL."""
         await self.send("Page.navigate", url=url)
+
+    async def reload(self) -> None:
+        """Load the page again."""
+        await self.send("Page.reload")
+
+    async def turn_to(self, address: str) -> None:
+        """Go on in the tab whose address begins so, once there is one."""
+
+        async def look() -> str:
+            found = (await self.send("Target.getTargets"))["targetInfos"]
+            return next((one["targetId"] for one in found if one["url"].startswith(address)), "")
+
+        target = await browser.patiently(look)
+        self.session = (await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
 
     async def ask(self, script: str) -> Any:
         """Evaluate JavaScript in the page."""
         result = await self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         return result["result"].get("value")
 
-    async def until(self, script: str) -> Any:
-        """Wait, looking with every frame the browser draws, until ``script`` is true, across reloads of the page."""
-        with anyio.fail_after(PATIENCE_S):
-            while True:
-                value = await self.ask(script)
-                if value:
-                    return value
-                await anyio.sleep(0.05)
-
     async def type(self, text: str) -> None:
         """Type text, a line's end included as the Enter key."""
         for part in text.splitlines(keepends=True):
             await self.send("Input.insertText", text=part.rstrip("\n"))
             if part.endswith("\n"):
-                key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
-                await self.send("Input.dispatchKeyEvent", type="keyDown", **key)
-                await self.send("Input.dispatchKeyEvent", type="keyUp", **key)
+                await self.key("Enter")
+
+    async def key(self, name: str) -> None:
+        """Press one key."""
+        only = name.removeprefix("Shift+")
+        code, text = KEYS[only]
+        held = SHIFT if name != only else 0
+        key = {"key": only, "code": only, "windowsVirtualKeyCode": code, "text": text, "modifiers": held}
+        await self.send("Input.dispatchKeyEvent", type="keyDown", **key)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", **key)
 
     async def press(self, text: str) -> None:
         """Press the keys of a text one by one, as pages see them that draw what they show themselves."""
@@ -91,6 +97,12 @@ class Page:
             await self.send("Input.dispatchKeyEvent", type="keyDown", **key)
             await self.send("Input.dispatchKeyEvent", type="keyUp", **key)
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page a size."""
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
     async def picture(self, path: Path) -> None:
         """Save what a person would see."""
         result = await self.send("Page.captureScreenshot", format="png")
@@ -98,53 +110,21 @@ class Page:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Page]:
+async def chromium(*, dark: bool = False) -> AsyncIterator[Page]:
     """A browser with a profile of its own, and a tab in it."""
     assert PROGRAM is not None
-    profile = Path(tempfile.mkdtemp(prefix="sdw-chromium-"))
-    process = _launched(PROGRAM, profile)
-    try:
-        port = await anyio.to_thread.run_sync(_port, process)
+    argv = (PROGRAM, *FLAGS)
+    with browser.launched(
+        lambda folder: [*argv, f"--user-data-dir={folder}", "about:blank"], b"DevTools listening on "
+    ) as address:
         async with aiohttp.ClientSession() as client:
-            async with client.get(f"http://127.0.0.1:{port}/json/list") as answer:
+            async with client.get(f"http://{urlsplit(address).netloc}/json/list") as answer:
                 tabs = await answer.json()
             tab = next(found for found in tabs if found["type"] == "page")
             async with client.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as channel:
                 page = Page(channel)
                 await page.send("Page.enable")
+                media = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
+                features = [{"name": name, "value": value} for name, value in media.items()]
+                await page.send("Emulation.setEmulatedMedia", features=features)
                 yield page
-    finally:
-        # Its own children would outlive it for a moment, and write to the profile until they notice.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
-        until(lambda: not _has_members(process.pid), "the browser's processes live on")
-        shutil.rmtree(profile, ignore_errors=True)
-
-
-def _has_members(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _launched(program: str, profile: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def _port(process: subprocess.Popen[bytes]) -> int:
-    """The debugging port, as the browser says it on stderr: ``DevTools listening on ws://127.0.0.1:PORT/...``."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if b"DevTools listening on ws://" in line:
-            return int(line.rsplit(b":", 1)[1].split(b"/")[0])
-    raise AssertionError("the browser did not say where it listens")

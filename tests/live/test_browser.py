@@ -11,14 +11,16 @@ import pytest
 
 from sessiond.api.wire import Session
 from tests.daemon.workspace import Workspace
+from tests.live.browser import Browser
+from tests.live.browsers import EACH
 from tests.live.chromium import PROGRAM, chromium
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.live,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
+IN_CHROMIUM = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
 
 
 async def started(house: Workspace, service: str) -> Session:
@@ -27,6 +29,7 @@ async def started(house: Workspace, service: str) -> Session:
     return await anyio.to_thread.run_sync(lambda: house.start(service))
 
 
+@IN_CHROMIUM
 async def test_jupyterlab_opens_and_the_token_leaves_the_address_bar(house: Workspace, tmp_path: Path) -> None:
     """The URL that sessionctl prints becomes JupyterLab with its launcher, and asks about nothing."""
     session = await started(house, "jupyterlab-host")
@@ -55,6 +58,7 @@ async def test_jupyterlab_opens_and_the_token_leaves_the_address_bar(house: Work
         )
 
 
+@IN_CHROMIUM
 async def test_a_web_shell_is_typed_into(house: Workspace) -> None:
     """Keys reach the shell, its answer is drawn, and a reload finds the same shell."""
     session = await started(house, "webshell")
@@ -66,14 +70,15 @@ async def test_a_web_shell_is_typed_into(house: Workspace) -> None:
         await page.ask("document.querySelector('.xterm-helper-textarea').focus()")
         await page.type("here=$((6 * 7)); echo answer $here\n")
         await page.until(f"{rows}.includes('answer 42')")
-        await page.send("Page.reload")
+        await page.reload()
         await page.until(f"document.readyState === 'complete' && {rows}.includes('answer 42')")
         await page.ask("document.querySelector('.xterm-helper-textarea').focus()")
         await page.type("echo again $((here + 1))\n")
         await page.until(f"{rows}.includes('again 43')")
 
 
-async def test_the_waiting_page_becomes_the_service(house: Workspace) -> None:
+@EACH
+async def test_the_waiting_page_becomes_the_service(house: Workspace, browser: Browser) -> None:
     """A session that is not ready shows a page that says so; the service replaces it without a reload by hand."""
     house.daemon()
     gate = house.root / "gate"
@@ -88,7 +93,7 @@ async def test_the_waiting_page_becomes_the_service(house: Workspace) -> None:
     house.client.reload()
     session = await anyio.to_thread.run_sync(lambda: house.start("gated", to="tunnel"))
     assert session["url"] is not None
-    async with chromium() as page:
+    async with browser() as page:
         await page.go(session["url"])
         await page.until("document.body?.innerText.includes('waiting for the service to answer')")
         await anyio.to_thread.run_sync(lambda: gate.write_text("go\n"))

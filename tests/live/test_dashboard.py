@@ -13,7 +13,9 @@ import anyio.to_thread
 import pytest
 
 from tests.daemon.workspace import Workspace
-from tests.live.chromium import PROGRAM, Page, chromium
+from tests.live.browser import Browser, Page
+from tests.live.browsers import CHROMIUM, EACH, FIREFOX
+from tests.live.chromium import chromium
 
 AXE = files("axe_core_python") / "axe.min.js"
 
@@ -21,7 +23,6 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.live,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
 
 FORM = """<tool id="probe" name="Probe"><inputs>
@@ -48,7 +49,7 @@ FIELD = SEEN.replace("{}", ".field")
 
 
 @asynccontextmanager
-async def opened(house: Workspace) -> AsyncIterator[Page]:
+async def opened(house: Workspace, browser: Browser = chromium, *, dark: bool = False) -> AsyncIterator[Page]:
     """A browser with the dashboard of a daemon that has a service with a form."""
     folder = house.services / "pages"
     (folder / "workflows").mkdir(parents=True)
@@ -57,7 +58,7 @@ async def opened(house: Workspace) -> AsyncIterator[Page]:
     house.daemon()
     done = await anyio.to_thread.run_sync(lambda: house.ctl("dashboard", "--print"))
     assert 0 == done.status, done.err
-    async with chromium() as page:
+    async with browser(dark=dark) as page:
         await page.go(done.out.strip())
         await page.until("document.querySelector('h1')?.textContent === 'Sessions'")
         yield page
@@ -71,9 +72,10 @@ async def put(page: Page, label: str, value: str) -> None:
     )
 
 
-async def test_a_session_from_its_form_to_its_end(house: Workspace) -> None:
+@EACH
+async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Browser) -> None:
     """Nothing is reloaded: the form shows and hides, complains at its fields, starts; the card follows to the end."""
-    async with opened(house) as page:
+    async with opened(house, browser) as page:
         assert "key=" not in await page.ask("location.href")
         await page.ask("window.stays = true")
         await page.ask(PRESS.format("New session"))
@@ -124,28 +126,34 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace) -> None:
         again = await anyio.to_thread.run_sync(house.client.session, "mine")
         assert again["url"] is not None
         assert again["url"] != address
-        await page.go(again["url"])
+        await page.ask("[...document.querySelectorAll('a')].find(e => e.textContent.startsWith('Open')).focus()")
+        await page.key("Enter")
+        await page.turn_to(again["url"].partition("?")[0])
         await page.until("document.body?.innerText.trim() === 'bonjour'")
+        assert "sessiond=" not in await page.ask("location.href")
+        assert await page.ask("window.opener === null")
 
 
-async def test_a_reload_stays_and_another_tab_does_not(house: Workspace) -> None:
+@EACH
+async def test_a_reload_stays_and_another_tab_does_not(house: Workspace, browser: Browser) -> None:
     """The tab remembers what it is known by; a link from the history, or the bare address, opens nothing."""
-    async with opened(house) as page:
+    async with opened(house, browser) as page:
         address = await page.ask("location.origin")
-        await page.send("Page.reload")
+        await page.reload()
         await page.until(
             "document.readyState === 'complete' && document.querySelector('h1')?.textContent === 'Sessions'"
         )
         await page.ask("sessionStorage.clear()")
         await page.go(f"{address}/#key=used")
-        await page.send("Page.reload")
+        await page.reload()
         await page.until("document.querySelector('h1')?.textContent === 'This page is locked'")
         assert "sessionctl dashboard" in await page.ask("document.body.innerText")
 
 
-async def test_a_page_of_a_session_cannot_reach_it(house: Workspace) -> None:
+@EACH
+async def test_a_page_of_a_session_cannot_reach_it(house: Workspace, browser: Browser) -> None:
     """A script in a session's page gets no answer it can read, frames nothing, and controls no window of it."""
-    async with opened(house) as page:
+    async with opened(house, browser) as page:
         dashboard = await page.ask("location.origin")
         token = await page.ask("sessionStorage.getItem('sessiond-token')")
         session = await anyio.to_thread.run_sync(
@@ -173,9 +181,10 @@ async def test_a_page_of_a_session_cannot_reach_it(house: Workspace) -> None:
         assert "null" == await page.ask(framed)
 
 
-async def test_a_daemon_that_goes_away_is_told(house: Workspace) -> None:
+@EACH
+async def test_a_daemon_that_goes_away_is_told(house: Workspace, browser: Browser) -> None:
     """The page says so and keeps trying; the next daemon does not know it, and it says what to type."""
-    async with opened(house) as page:
+    async with opened(house, browser) as page:
         daemon = house._daemons[-1]
         daemon.signal(15)
         await anyio.to_thread.run_sync(daemon.ended)
@@ -184,25 +193,24 @@ async def test_a_daemon_that_goes_away_is_told(house: Workspace) -> None:
         await page.until("document.querySelector('h1')?.textContent === 'This page is locked'")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
-async def test_everybody_can_use_it(house: Workspace, scheme: str, width: int) -> None:
+@pytest.mark.parametrize(
+    ("browser", "dark", "width"),
+    [
+        pytest.param(*CHROMIUM.values, True, 1200, id="chromium-dark-wide", marks=CHROMIUM.marks),
+        pytest.param(*CHROMIUM.values, False, 390, id="chromium-light-narrow", marks=CHROMIUM.marks),
+        pytest.param(*FIREFOX.values, True, 390, id="firefox-dark-narrow", marks=FIREFOX.marks),
+        pytest.param(*FIREFOX.values, False, 1200, id="firefox-light-wide", marks=FIREFOX.marks),
+    ],
+)
+async def test_everybody_can_use_it(house: Workspace, browser: Browser, dark: bool, width: int) -> None:
     """axe finds nothing in any view, and none is wider than its window."""
-    async with opened(house) as page:
+    async with opened(house, browser, dark=dark) as page:
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="two"))
         await anyio.to_thread.run_sync(house.stop, "two")
         ident = (await anyio.to_thread.run_sync(house.client.session, "one"))["id"]
-        await page.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
-        )
-        await page.send(
-            "Emulation.setEmulatedMedia",
-            features=[
-                {"name": "prefers-color-scheme", "value": scheme},
-                {"name": "prefers-reduced-motion", "value": "reduce"},
-            ],
-        )
+        await page.resize(width, 900)
+        assert dark == await page.ask("matchMedia('(prefers-color-scheme: dark)').matches")
         await page.ask(AXE.read_text(encoding="utf-8"))
         views = {
             "sessions": "document.querySelectorAll('.card').length === 2",
@@ -223,6 +231,60 @@ async def test_everybody_can_use_it(house: Workspace, scheme: str, width: int) -
         await page.until("document.querySelector('.story') !== null")
         await page.ask(PRESS.format("Stop"))
         assert [] == await wrong(page)
+
+
+@EACH
+async def test_it_works_by_keyboard(house: Workspace, browser: Browser) -> None:
+    """From the skip link to the end of a session with Tab, Enter, Escape and arrows; the focus is never lost."""
+    async with opened(house, browser) as page:
+        await page.key("Tab")
+        assert "Skip to the content" == await page.ask("document.activeElement.textContent")
+        await page.key("Enter")
+        assert "main" == await page.ask("document.activeElement.id")
+        await tab_to(page, "New session")
+        await page.key("Enter")
+        await page.until("document.querySelectorAll('.tile').length > 10")
+        await tab_to(page, "Find")
+        await page.type("probe")
+        await page.until("document.querySelectorAll('.tile').length === 1")
+        await tab_to(page, "Probe")
+        await page.key("Enter")
+        await page.until(f"{FIELD.format('Word')}?.querySelector('input').value === 'hello'")
+        await tab_to(page, "Name")
+        await page.type("Not One\n")
+        await page.until("document.activeElement.getAttribute('aria-invalid') === 'true'")
+        await page.ask("document.activeElement.select()")
+        await page.type("typed")
+        await page.until("document.querySelector('[aria-invalid]') === null")
+        await page.type("\n")
+        await page.until("document.querySelector('h1')?.textContent === 'typed'")
+        await page.until("document.querySelector('.pill').textContent === 'running'")
+        await tab_to(page, "Story")
+        await page.key("ArrowRight")
+        await page.until("document.activeElement.id === 'tab-log'")
+        await tab_to(page, "Stop typed", "Shift+Tab")
+        await page.key("Enter")
+        await page.until("document.querySelector('dialog') !== null")
+        await page.key("Escape")
+        await page.until("document.querySelector('dialog') === null")
+        assert "Stop typed" == await page.ask("document.activeElement.textContent")
+        await page.key("Enter")
+        await tab_to(page, "Stop it")
+        await page.key(" ")
+        await page.until("document.querySelector('.pill').textContent === 'stopped'")
+        assert "BODY" != await page.ask("document.activeElement.tagName")
+
+
+async def tab_to(page: Page, name: str, key: str = "Tab") -> None:
+    """Press Tab until what is focused has a name, and is drawn so that one sees it."""
+    for _ in range(60):
+        await page.key(key)
+        if await page.ask(
+            f"(document.activeElement.labels?.[0] ?? document.activeElement).textContent.startsWith({name!r})"
+        ):
+            assert await page.ask("document.activeElement.matches(':focus-visible')")
+            return
+    raise AssertionError(f"{name} is not reached by {key}")
 
 
 async def wrong(page: Page) -> list[Any]:

@@ -44,9 +44,7 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
         done = await anyio.to_thread.run_sync(lambda: me.ctl("dashboard", "--print"))
         assert 0 == done.status, done.err
         async with chromium() as page:
-            await page.send(
-                "Emulation.setDeviceMetricsOverride", width=1200, height=800, deviceScaleFactor=1, mobile=False
-            )
+            await page.resize(1200, 800)
             await page.go(done.out.strip())
             await page.until("document.querySelector('h1')?.textContent === 'Sessions'")
             await page.ask("window.stays = true")

@@ -6,7 +6,8 @@ import anyio.to_thread
 import pytest
 
 from tests.daemon.test_login import PASSWORD, Site, everything_written, site
-from tests.live.chromium import PROGRAM, Page, chromium
+from tests.live.browser import Browser, Page
+from tests.live.browsers import EACH
 
 __all__ = ["site"]
 
@@ -14,7 +15,6 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.live,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
 
 PILL = "[...document.querySelectorAll('.card')].find(e => e.textContent.includes('frontier')).querySelector('.pill')"
@@ -28,10 +28,11 @@ async def press(page: Page, label: str) -> None:
     )
 
 
-async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site) -> None:
+@EACH
+async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, browser: Browser) -> None:
     """Cancelled, it says so and nothing goes on; answered, the card says connected. No answer is written anywhere."""
     link = await anyio.to_thread.run_sync(site.workspace.client.dashboard)
-    async with chromium() as page:
+    async with browser() as page:
         await page.go(link["url"])
         await page.until("document.querySelector('h1')?.textContent === 'Sessions'")
         await page.ask("location.hash = '#/clusters'")
