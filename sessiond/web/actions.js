@@ -7,28 +7,34 @@ import { drop, put } from "./store.js";
 
 const at = (session, what = "") => `/v1/sessions/${segment(session.id)}${what}`;
 
-// Run an action whose refusal is shown to the person.
-export async function attempt(work, report) {
-  report(null);
+// Run an action on a session. What it says, or is refused with, is shown to the person, and said.
+async function attempt(session, work, report) {
+  report({});
+  const { state } = session;
   try {
-    await work();
+    const text = await work(session);
+    if (text) report({ text, state });
+    if (text) announce(text);
   } catch (error) {
-    report(error);
+    report({ error, state });
+    announce(`${error.message} ${error.hint ?? ""}`);
   }
 }
 
 export async function stop(session) {
   const title = `Stop ${session.name}?`;
-  if (!(await confirm(title, "Its programs are ended. What they have not saved is lost; files and the log stay.", "Stop it", "Keep it"))) return;
+  const waits = session.state === "wait-for-node";
+  const what = waits ? "It leaves the queue, and loses its place there." : "Its programs are ended. What they have not saved is lost; files and the log stay.";
+  if (!(await confirm(title, what, "Stop it", "Keep it"))) return;
   put(await send("POST", at(session, "/stop"), {}));
 }
 
 export async function extend(session) {
   const by = await prompt(`More time for ${session.name}`, "How much more", "1h", "Ask for it", "Such as 30m, 1h30m or 02:00:00. Whether it is granted is the scheduler's to say.");
-  if (!by) return;
+  if (!by) return "";
   const { text, session: found } = await send("POST", at(session, "/extend"), { by });
   put(found);
-  announce(text);
+  return text;
 }
 
 export async function again(session) {
@@ -48,11 +54,12 @@ export async function forget(session) {
 // The buttons that make sense now. `report` shows what an action was refused with.
 export function actions(session, report) {
   const name = h("span", { class: "unseen" }, ` ${session.name}`);
-  const does = (label, work, extra = {}) => button([label, name.cloneNode(true)], () => attempt(() => work(session), report), { "data-key": `${session.id} ${label}`, ...extra });
+  const does = (label, work, extra = {}) => button([label, name.cloneNode(true)], () => attempt(session, work, report), { "data-key": `${session.id} ${label}`, ...extra });
   if (session.state === "ended") return [does("Restart", again, { class: "primary" }), does("Forget", forget)];
   const ready = session.state === "running" || session.state === "verify";
   const open = session.url && h("a", { class: ready ? "button primary" : "button", href: session.url, target: "_blank", rel: "noopener noreferrer", "data-key": `${session.id} open` }, "Open", name.cloneNode(true));
   const asks = session.link.state === "needs-login" && h("a", { class: "button", href: "#/clusters", "data-key": `${session.id} login` }, `Log in to ${session.cluster}`);
   const stopping = session.state === "kill" || session.state === "abandon";
-  return [open, asks, session.ends_by && does("Extend", extend), !stopping && does("Stop", stop)].filter(Boolean);
+  const waits = session.state === "wait-for-node" && session.mode !== "controller" && session.mode !== "local";
+  return [open, asks, (session.ends_by || waits) && does("Extend", extend), !stopping && does("Stop", stop)].filter(Boolean);
 }

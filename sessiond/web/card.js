@@ -3,7 +3,7 @@
 import { actions } from "./actions.js";
 import { fill, h } from "./dom.js";
 import { path, thumbnail } from "./thumbnail.js";
-import { clock, place, since, span, state, until } from "./words.js";
+import { clock, place, sentence, since, span, state, until } from "./words.js";
 
 const SOON_S = 15 * 60;
 
@@ -23,11 +23,18 @@ export function pill(session) {
 }
 
 // What is wrong, and what helps; what `said` has said already is not said again.
-export function trouble(problem, said = "") {
+export function trouble(problem, said = "", calm = false) {
   if (!problem) return null;
-  const message = !said.includes(problem.message) && h("p", {}, problem.message);
-  const hint = problem.hint && !said.includes(problem.hint) && h("p", { class: "hint" }, problem.hint);
-  return message || hint ? h("div", { class: "problem" }, message, hint) : null;
+  const message = !said.includes(problem.message) && h("p", {}, sentence(problem.message));
+  const hint = problem.hint && !said.includes(problem.hint) && h("p", { class: "hint" }, sentence(problem.hint));
+  return message || hint ? h("div", { class: calm ? "problem calm" : "problem" }, message, hint) : null;
+}
+
+// When the scheduler expects to start it; null where it is under way, or nobody knows.
+function expected(session) {
+  if (session.state !== "wait-for-node" || !session.expected_start || until(session.expected_start) <= 0) return null;
+  const { expected_start: at } = session;
+  return h("p", { class: "soft" }, `Expected to start in ${span(until(at))}, at `, h("time", { datetime: at }, clock(at)));
 }
 
 // What comes next, but for what this page has a button for.
@@ -35,22 +42,28 @@ const following = (session) => (/^sessionctl (open|why) /.test(session.next) ? "
 
 // The words about a session: its state, what comes next, what is wrong, the queue, the time.
 export function about(session) {
-  const queue = session.state === "wait-for-node" && session.expected_start
-    ? h("p", { class: "soft" }, "Expected to start ", h("time", { datetime: session.expected_start }, clock(session.expected_start)))
-    : null;
+  const when = expected(session);
+  const names = [session.cluster, session.node];
+  const said = session.phrase.startsWith(`${state(session)}: `) ? session.phrase.slice(state(session).length + 2) : session.phrase;
   const reason = session.queue_reason && session.state !== "ended" && !session.phrase.includes(session.queue_reason)
     ? h("p", { class: "soft" }, `The scheduler says: ${session.queue_reason}`)
     : null;
   return [
-    session.phrase !== state(session) && h("p", { class: "phrase" }, session.phrase),
-    following(session) && h("p", { class: "soft" }, following(session)),
-    reason, queue, trouble(session.problem, `${session.phrase} ${session.next}`), trouble(session.licence?.problem), timeLeft(session),
+    said !== state(session) && h("p", { class: "phrase" }, sentence(said, ...names)),
+    when ?? (following(session) && h("p", { class: "soft" }, sentence(following(session), ...names))),
+    reason, trouble(session.problem, `${session.phrase} ${session.next}`, session.severity === "ok"), trouble(session.licence?.problem), timeLeft(session),
   ];
+}
+
+// What came of the last thing that was asked for, a refusal or good words. It is of interest as long as the state is the same.
+export function answered(session, { error, text, state: then }) {
+  if (then !== session.state) return null;
+  return error ? trouble(error) : h("p", { class: "granted" }, sentence(text));
 }
 
 export class Card {
   constructor() {
-    this.error = null;
+    this.answer = {};
     this.element = h("article", { class: "card" });
   }
 
@@ -68,8 +81,8 @@ export class Card {
           h("p", { class: "soft" }, `${session.workflow} · ${place(session)}${session.node ? ` · ${session.node}` : ""}`)),
         pill(session)),
       h("div", { class: "words" }, about(session)),
-      trouble(this.error),
-      h("div", { class: "actions" }, actions(session, (error) => { this.error = error; this.show(this.session); }),
+      answered(session, this.answer),
+      h("div", { class: "actions" }, actions(session, (answer) => { this.answer = answer; this.show(this.session); }),
         h("span", { class: "soft when" }, when)));
     return this.element;
   }

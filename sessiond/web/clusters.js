@@ -5,7 +5,7 @@ import { trouble } from "./card.js";
 import { open } from "./dialogue.js";
 import { announce, button, fill, h, unique } from "./dom.js";
 import * as store from "./store.js";
-import { span } from "./words.js";
+import { sentence, span } from "./words.js";
 
 const WORDS = { up: "connected", idle: "not connected", connecting: "connecting", backoff: "trying again", "needs-login": "needs you", authenticating: "logging in", blocked: "blocked" };
 const SCHEDULERS = { slurm: "Slurm", pbs: "PBS", none: "no scheduler" };
@@ -19,6 +19,7 @@ export function view() {
     const { link } = one;
     const id = `cluster-${one.name}`;
     const local = one.name === "local";
+    const words = WORDS[link.state] ?? link.state;
     const run = (work) => async () => {
       errors.delete(one.name);
       try { await work(one); } catch (error) { errors.set(one.name, error); }
@@ -28,9 +29,9 @@ export function view() {
     const seen = one.observed_age_s !== null && !local ? `Its jobs were seen ${span(one.observed_age_s)} ago.` : "";
     return h("article", { class: `card ${link.severity}`, "aria-labelledby": id },
       h("div", { class: "head" },
-        h("div", { class: "who" }, h("h2", { id }, local ? "This machine" : one.name), h("p", { class: "soft" }, local ? "" : [one.host, SCHEDULERS[one.scheduler] ?? one.scheduler].filter(Boolean).join(" · "))),
-        h("span", { class: `pill ${link.severity}` }, local ? "here" : WORDS[link.state] ?? link.state)),
-      !local && h("div", { class: "words" }, h("p", { class: "phrase" }, link.phrase), link.next && h("p", { class: "soft" }, link.next), trouble(link.problem, `${link.phrase} ${link.next}`), seen && h("p", { class: "soft" }, seen)),
+        h("div", { class: "who" }, h("h2", { id }, local ? "This machine" : one.name), h("p", { class: "soft" }, local ? "Sessions start here at once, without a queue" : [one.host, SCHEDULERS[one.scheduler] ?? one.scheduler].filter(Boolean).join(" · "))),
+        h("span", { class: `pill ${link.severity}` }, local ? "here" : words)),
+      !local && h("div", { class: "words" }, link.phrase !== words && h("p", { class: "phrase" }, sentence(link.phrase, one.name)), link.next && h("p", { class: "soft" }, sentence(link.next, one.name)), trouble(link.problem, `${link.phrase} ${link.next}`), seen && h("p", { class: "soft" }, seen)),
       trouble(errors.get(one.name)),
       !local && h("div", { class: "actions" },
         link.state === "up" ? button("Log out", run((at) => send("POST", `/v1/clusters/${segment(at.name)}/logout`)), { "data-key": `${one.name} out` })

@@ -33,7 +33,7 @@ export const confirm = (title, text, yes, no = "Cancel") => dialogue(title, (clo
 // Ask for one line of text; undefined where it was not given.
 export const prompt = (title, label, value, yes, help) => dialogue(title, (close) => {
   const id = unique("field");
-  const input = h("input", { id, value, required: true, autocomplete: "off", "aria-describedby": `${id}-help` });
+  const input = h("input", { id, value, onfocus: () => input.select(), required: true, autocomplete: "off", "aria-describedby": `${id}-help` });
   return h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(input.value); } },
     h("label", { for: id }, label), input, h("p", { class: "help", id: `${id}-help` }, help),
     h("div", { class: "actions end" }, button("Cancel", () => close()), h("button", { class: "primary" }, yes)));

@@ -37,6 +37,8 @@ function draw(box, about, isForm, shown) {
   let asked = 0;
   let timer = 0;
   let tried = false;
+  let standing = []; // what the values are wrong with
+  let refused = []; // what only a start finds, with the field and the value that it was found for
   const asksScheduler = about.params.some((one) => /_sch_|jobschedulertype/.test(one.variable ?? one.name));
 
   const wrong = h("div", { tabindex: "-1", class: "summary" });
@@ -54,6 +56,8 @@ function draw(box, about, isForm, shown) {
   const partitions = new Partitions(placed);
   shown.update = () => partitions.happened();
   shown.close = () => partitions.close();
+  const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--directive", directives]];
+  const isOf = (word, text) => text.startsWith(`${word}:`) || text.startsWith(`${word} `);
 
   cluster.offer(clusters.map((one) => ({ value: one.name, label: one.name === "local" ? "this machine" : one.name })));
   offerModes();
@@ -143,7 +147,8 @@ function draw(box, about, isForm, shown) {
     for (const [, section] of sections) section.hidden = [...section.querySelectorAll(".field")].every((one) => one.hidden);
     const asks = !asksScheduler && (found.mode === "slurm" || found.mode === "pbs");
     for (const field of scheduled) field.element.hidden = !asks;
-    complain(found.problems);
+    standing = found.problems;
+    complain([...standing, ...refused.filter((one) => one.field.value === one.value).map((one) => one.text)]);
     partitions.look();
     if (lost) later();
   }
@@ -169,9 +174,8 @@ function draw(box, about, isForm, shown) {
   // Each problem stands at its field; what is about none stands above. What is missing is said once a start was tried.
   function complain(problems) {
     const left = new Set(problems);
-    const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--directive", directives]];
     for (const [word, field] of [...own.map((field) => [field.param.name, field]), ...spoken]) {
-      const mine = field.element.hidden ? [] : problems.filter((text) => text.startsWith(`${word}:`) || text.startsWith(`${word} `));
+      const mine = field.element.hidden ? [] : problems.filter((text) => isOf(word, text));
       for (const text of mine) left.delete(text);
       const told = mine.filter((text) => tried || field.touched || !text.includes(" is missing"));
       field.complain(told.map((text) => short(word, text)));
@@ -212,7 +216,9 @@ function draw(box, about, isForm, shown) {
     try {
       await work();
     } catch (error) {
-      complain(error.message.split("\n"));
+      const found = error.message.split("\n");
+      refused = spoken.flatMap(([word, field]) => found.filter((text) => isOf(word, text)).map((text) => ({ text, field, value: field.value })));
+      complain([...new Set([...standing, ...found])]);
       if (!form.querySelector('[aria-invalid="true"]')) fill(wrong, trouble(error));
       const first = form.querySelector('[aria-invalid="true"]');
       (first ?? wrong).focus();

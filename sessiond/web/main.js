@@ -13,6 +13,7 @@ import { state } from "./words.js";
 
 const VIEWS = [["sessions", "Sessions"], ["new", "New"], ["clusters", "Clusters"]];
 const main = document.getElementById("main");
+const KEY = /^#key=([\w-]+)$/;
 let current = null;
 
 // The parts of the address; one that was typed wrongly leads to the sessions.
@@ -55,7 +56,7 @@ function lock(error) {
   trouble("");
   fill(main, h("div", { class: "empty" }, h("h1", {}, "This page is locked"),
     h("p", { class: "phrase" }, error?.message ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "It opens with a link that is good once."),
-    h("p", {}, "Type ", h("kbd", {}, "sessionctl dashboard"), " in a terminal.")));
+    h("p", {}, "Type ", h("kbd", {}, "sessionctl dashboard"), " in a terminal."), h("p", { class: "soft" }, "Sessions that run go on meanwhile.")));
 }
 
 function trouble(text) {
@@ -81,7 +82,7 @@ function warn() {
 }
 
 async function begin() {
-  const key = /^#key=([\w-]+)$/.exec(location.hash)?.[1];
+  const key = KEY.exec(location.hash)?.[1];
   if (key) {
     history.replaceState(null, "", "#/sessions");
     await api.enter(key);
@@ -92,12 +93,14 @@ async function begin() {
   document.getElementById("nav").hidden = false;
   // an address of its own would be another view
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
-  addEventListener("hashchange", () => { if (api.isOpen()) show(false); });
+  addEventListener("hashchange", () => { if (api.isOpen() && !KEY.test(location.hash)) show(false); });
   setInterval(warn, 15000);
   show(true);
   return store.follow();
 }
 
+// a link that is opened in this very tab, where only what follows # is new
+addEventListener("hashchange", () => { if (KEY.test(location.hash)) location.reload(); });
 begin().catch((error) => {
   if (api.isLocked(error) || error.status === 422) lock(error);
   else trouble(`${error.message}. ${error.hint ?? ""}`);

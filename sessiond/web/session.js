@@ -2,12 +2,12 @@
 
 import { actions } from "./actions.js";
 import { ask, pieces, segment } from "./api.js";
-import { about, pill, trouble } from "./card.js";
+import { about, answered, pill, trouble } from "./card.js";
 import { button, fill, h } from "./dom.js";
 import { scripts } from "./scripts.js";
 import { sessions } from "./store.js";
 import { path, thumbnail } from "./thumbnail.js";
-import { clock, place, plain } from "./words.js";
+import { clock, place, plain, sentence } from "./words.js";
 
 const FIRST = -65536;
 const LONGEST = 400000;
@@ -15,7 +15,7 @@ const TABS = [["story", "Story"], ["log", "Log"], ["script", "Scripts"]];
 
 export function view(id, wanted) {
   const at = `/v1/sessions/${segment(id)}`;
-  let error = null;
+  let answer = {};
   let seen = null;
   let chosen = TABS.some(([name]) => name === wanted) ? wanted : "story";
   let end = new AbortController();
@@ -63,7 +63,7 @@ export function view(id, wanted) {
   async function story(signal) {
     const { lines, log: last } = await ask(`${at}/story`);
     if (signal.aborted) return;
-    fill(panel, h("ol", { class: "story" }, lines.map((line) => h("li", {}, h("time", { datetime: line.at }, clock(line.at)), h("span", {}, line.text)))),
+    fill(panel, h("ol", { class: "story" }, lines.map((line) => h("li", {}, h("time", { datetime: line.at }, clock(line.at)), h("span", {}, sentence(line.text))))),
       last.length > 0 && [h("h2", {}, "The end of its log"), h("pre", { class: "text" }, plain(last.join("\n")))].flat());
   }
 
@@ -88,12 +88,13 @@ export function view(id, wanted) {
   }
 
   function draw(session) {
+    head.className = session.state === "ended" ? "card wide over" : "card wide";
     fill(head,
       h("div", { class: "head" }, thumbnail(path(session.workflow), session.service),
         h("div", { class: "who" }, h("h1", {}, session.name), h("p", { class: "soft" }, `${session.workflow} · ${place(session)}${session.node ? ` · ${session.node}` : ""}`)),
         pill(session)),
-      h("div", { class: "words" }, about(session)), trouble(error),
-      h("div", { class: "actions" }, actions(session, (problem) => { error = problem; draw(sessions.get(id) ?? session); })));
+      h("div", { class: "words" }, about(session)), answered(session, answer),
+      h("div", { class: "actions" }, actions(session, (now) => { answer = now; draw(sessions.get(id) ?? session); })));
   }
 
   function update() {

@@ -14,7 +14,7 @@ export function view() {
     h("p", { class: "phrase" }, "No session runs."),
     h("p", { class: "soft" }, "Choose what to start: a notebook, a desktop, a shell. It keeps running when this page is closed."),
     h("p", {}, h("a", { class: "button primary", href: "#/new" }, "Start something")));
-  const past = h("section", { "aria-labelledby": "over" }, h("h2", { id: "over" }, "Over"), over);
+  const past = h("section", { "aria-labelledby": "over" }, h("h2", { id: "over" }, "Ended"), over);
   const element = h("div", {},
     h("div", { class: "title" }, h("h1", {}, "Sessions"), h("a", { class: "button primary", href: "#/new" }, "New session")),
     h("h2", { class: "unseen" }, "Now"), live, empty, past);

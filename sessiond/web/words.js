@@ -20,7 +20,7 @@ export const since = (time) => -until(time);
 export function clock(time) {
   const at = new Date(time);
   const today = at.toDateString() === new Date().toDateString();
-  const options = today ? { hour: "2-digit", minute: "2-digit" } : { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+  const options = today ? { hour: "numeric", minute: "2-digit" } : { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" };
   return at.toLocaleString(undefined, options);
 }
 
@@ -29,6 +29,12 @@ const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\
 const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g;
 
 export const plain = (text) => text.replace(ESCAPES, "").replace(/\r\n?/g, "\n").replace(CONTROLS, "\ufffd");
+
+// The daemon's words as a sentence of their own. What one types, and names, stay as they are.
+export function sentence(text, ...names) {
+  const first = /^[a-z']+(?=[ ,;]|$)/.exec(text)?.[0];
+  return !first || /^session(?:ctl|d)$/.test(first) || names.includes(first) ? text : text[0].toUpperCase() + text.slice(1);
+}
 
 const STATES = {
   render: "preparing", submit: "submitting", reconcile: "finding out", abandon: "stopping", "wait-for-node": "in the queue",

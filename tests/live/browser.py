@@ -86,6 +86,15 @@ async def patiently(look: Callable[[], Awaitable[Any]]) -> Any:
             await anyio.sleep(0.05)
 
 
+async def kept(page: Page, folder: Path, name: str) -> None:
+    """Save what a person would see; in the folder of SESSIOND_SCREENSHOTS, too, for people to look at."""
+    picture = folder / f"{name}.png"
+    await page.picture(picture)
+    assert picture.stat().st_size > 10_000
+    if wanted := os.environ.get("SESSIOND_SCREENSHOTS"):
+        await anyio.to_thread.run_sync(shutil.copy, picture, wanted)
+
+
 class Browser(Protocol):
     """What opens a browser with a profile of its own, and a tab in it; ``dark`` is what the system prefers."""
 

@@ -25,14 +25,8 @@ PREFERENCES: dict[str, str | int | bool] = {
     "network.proxy.http_port": 9,
     "network.proxy.ssl": "127.0.0.1",
     "network.proxy.ssl_port": 9,
-    "network.trr.mode": 5,
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-    "services.settings.server": "data:,",
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "toolkit.telemetry.server": "data:,",
-    "app.update.auto": False,
-    "browser.shell.checkDefaultBrowser": False,
+    "network.proxy.failover_direct": False,
+    "network.proxy.allow_bypass": False,
     "ui.prefersReducedMotion": 1,
 }
 DARK, LIGHT = 0, 1

@@ -13,7 +13,7 @@ import anyio.to_thread
 import pytest
 
 from tests.daemon.workspace import Workspace
-from tests.live.browser import Browser, Page
+from tests.live.browser import Browser, Page, kept
 from tests.live.browsers import CHROMIUM, EACH, FIREFOX
 from tests.live.chromium import chromium
 
@@ -90,11 +90,14 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Bro
         await page.ask(PRESS.format("Start"))
         await page.until("document.activeElement.getAttribute('aria-invalid') === 'true'")
         assert [] == await anyio.to_thread.run_sync(house.client.sessions)
-        await put(page, "Size", "7")
-        await put(page, "Word", "bonjour")
         await put(page, "Name", "No Name")
         await page.ask(PRESS.format("Start"))
         await page.until(f"{FIELD.format('Name')}.querySelector('.wrong').textContent.includes('is not a name')")
+        assert 2 == await page.ask("document.querySelectorAll('[aria-invalid]').length")
+        await put(page, "Word", "bonjour")
+        await put(page, "Size", "7")
+        await page.until(f"!{FIELD.format('Size')}.querySelector('.wrong').textContent")
+        assert 1 == await page.ask("document.querySelectorAll('[aria-invalid]').length")
         await put(page, "Name", "mine")
         await page.until("document.querySelector('[aria-invalid]') === null")
         await page.ask(PRESS.format("Preview"))
@@ -182,15 +185,20 @@ async def test_a_page_of_a_session_cannot_reach_it(house: Workspace, browser: Br
 
 
 @EACH
-async def test_a_daemon_that_goes_away_is_told(house: Workspace, browser: Browser) -> None:
-    """The page says so and keeps trying; the next daemon does not know it, and it says what to type."""
+async def test_a_daemon_that_goes_away_is_told(house: Workspace, tmp_path: Path, browser: Browser) -> None:
+    """The page says so and keeps trying; the next daemon does not know it. What it says to type opens this very tab."""
     async with opened(house, browser) as page:
         daemon = house._daemons[-1]
         daemon.signal(15)
         await anyio.to_thread.run_sync(daemon.ended)
         await page.until("!document.getElementById('trouble').hidden")
+        await kept(page, tmp_path, "dashboard-lost")
         await anyio.to_thread.run_sync(house.daemon)
         await page.until("document.querySelector('h1')?.textContent === 'This page is locked'")
+        await kept(page, tmp_path, "dashboard-locked")
+        link = await anyio.to_thread.run_sync(house.client.dashboard)
+        await page.go(link["url"])
+        await page.until("document.querySelector('h1')?.textContent === 'Sessions'")
 
 
 @pytest.mark.parametrize(
@@ -202,14 +210,15 @@ async def test_a_daemon_that_goes_away_is_told(house: Workspace, browser: Browse
         pytest.param(*FIREFOX.values, False, 1200, id="firefox-light-wide", marks=FIREFOX.marks),
     ],
 )
-async def test_everybody_can_use_it(house: Workspace, browser: Browser, dark: bool, width: int) -> None:
-    """axe finds nothing in any view, and none is wider than its window."""
+async def test_everybody_can_use_it(house: Workspace, tmp_path: Path, browser: Browser, dark: bool, width: int) -> None:
+    """axe finds nothing in any view, none is wider than its window, and each is saved for people to look at."""
     async with opened(house, browser, dark=dark) as page:
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="two"))
         await anyio.to_thread.run_sync(house.stop, "two")
         ident = (await anyio.to_thread.run_sync(house.client.session, "one"))["id"]
         await page.resize(width, 900)
+        kind = f"-{'dark' if dark else 'light'}-{width}"
         assert dark == await page.ask("matchMedia('(prefers-color-scheme: dark)').matches")
         await page.ask(AXE.read_text(encoding="utf-8"))
         views = {
@@ -227,10 +236,12 @@ async def test_everybody_can_use_it(house: Workspace, browser: Browser, dark: bo
             await page.until(there)
             assert [] == await wrong(page), view
             assert await page.ask("document.documentElement.scrollWidth <= innerWidth"), view
+            await kept(page, tmp_path, f"dashboard-{view.replace(ident, 'one').replace('/', '-')}{kind}")
         await page.ask(f"location.hash = '#/sessions/{ident}'")
         await page.until("document.querySelector('.story') !== null")
         await page.ask(PRESS.format("Stop"))
         assert [] == await wrong(page)
+        await kept(page, tmp_path, f"dashboard-stop{kind}")
 
 
 @EACH

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +9,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from tests.live.chromium import PROGRAM, Page, chromium
+from tests.live.browser import kept
+from tests.live.chromium import PROGRAM, chromium
 
 from .bed import NODES, Cluster
 from .bed.environments import ensure_environment
@@ -26,15 +25,6 @@ pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
-
-
-async def kept(page: Page, folder: Path, name: str) -> None:
-    """Save what a person would see; in the folder of SESSIOND_SCREENSHOTS, too, for people to look at."""
-    picture = folder / f"{name}.png"
-    await page.picture(picture)
-    assert picture.stat().st_size > 10_000
-    if wanted := os.environ.get("SESSIOND_SCREENSHOTS"):
-        await anyio.to_thread.run_sync(shutil.copy, picture, wanted)
 
 
 async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tmp_path: Path) -> None:

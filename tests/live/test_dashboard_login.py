@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio.to_thread
 import pytest
 
 from tests.daemon.test_login import PASSWORD, Site, everything_written, site
-from tests.live.browser import Browser, Page
+from tests.live.browser import Browser, Page, kept
 from tests.live.browsers import EACH
 
 __all__ = ["site"]
@@ -29,7 +31,7 @@ async def press(page: Page, label: str) -> None:
 
 
 @EACH
-async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, browser: Browser) -> None:
+async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, tmp_path: Path, browser: Browser) -> None:
     """Cancelled, it says so and nothing goes on; answered, the card says connected. No answer is written anywhere."""
     link = await anyio.to_thread.run_sync(site.workspace.client.dashboard)
     async with browser() as page:
@@ -42,9 +44,10 @@ async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, browser: B
         await press(page, "Cancel")
         await page.until(f"document.querySelector('dialog') === null && {PILL}.textContent === 'needs you'")
         await press(page, "Log in")
-        for _ in range(2):
+        for turn in range(2):
             await page.until("document.activeElement.matches('dialog input[type=password]')")
             assert "password" in (await page.ask("document.querySelector('dialog label').textContent")).lower()
+            await kept(page, tmp_path, f"dashboard-login-{turn + 1}")
             await page.type(f"{PASSWORD}\n")
             await page.until("!document.querySelector('dialog input')?.value")
         await page.until(f"document.querySelector('dialog') === null && {PILL}.textContent === 'connected'")

@@ -13,7 +13,7 @@ from sessiond.core.errors import Bug, Refused, Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
 from sessiond.core.partitions import Partition
 from sessiond.core.report import Evidence, Snapshot
-from sessiond.core.session import Problem, Session
+from sessiond.core.session import Problem, Session, State
 from sessiond.render.slurm_directives import job_script
 from sessiond.schedulers import common
 from sessiond.schedulers.batch import end, reply
@@ -28,6 +28,9 @@ from sessiond.schedulers.slurm.states import PHASES, state_word
 from sessiond.schedulers.slurm.words import LEXICON, hint_for, in_words
 
 _ASK = "On most clusters only the administrators can raise a running job's limit: ask them."
+_LESS = (
+    "Ask for less: a waiting job gets no more time than its partition allows, but from the cluster's administrators."
+)
 _TO_START = re.compile(r"Job \d+ to start at (\S+) using (\d+) processors on nodes (\S+) in partition (\S+)")
 
 
@@ -139,8 +142,9 @@ class Slurm(Batch):
         """What was granted, in a sentence. Raises Refused with the scheduler's own words, Unreadable."""
         said = _asked(done)
         if said.rc != 0:
-            denied = "denied" in said.err
-            raise _no(said, "the scheduler does not give more time", hint=_ASK if denied else "")
+            denied = _LESS if session.state is State.WAIT_FOR_NODE else _ASK
+            hint = denied if "denied" in said.err else ""
+            raise _no(said, "the scheduler does not give more time", hint=hint)
         return "the scheduler raised the job's time limit"
 
     def read_partitions(self, done: Completed) -> tuple[Partition, ...]:
