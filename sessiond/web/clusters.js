@@ -13,7 +13,8 @@ const SCHEDULERS = { slurm: "Slurm", pbs: "PBS", none: "no scheduler" };
 export function view() {
   const list = h("div", { class: "cards" });
   const errors = new Map();
-  const element = h("div", {}, h("div", { class: "title" }, h("h1", {}, "Clusters")), list);
+  const alone = h("p", { class: "soft alone" }, "Other clusters are added to config.toml, each as ", h("code", {}, "[clusters.NAME]"), ".");
+  const element = h("div", {}, h("div", { class: "title" }, h("h1", {}, "Clusters")), list, alone);
 
   function card(one) {
     const { link } = one;
@@ -40,6 +41,7 @@ export function view() {
 
   function update() {
     fill(list, store.clusters.map(card));
+    alone.hidden = store.clusters.length > 1;
   }
 
   update();
@@ -51,8 +53,10 @@ async function login(cluster) {
   const id = unique("login");
   const end = new AbortController();
   const body = h("div", { "aria-live": "polite" }, h("p", {}, "Connecting…"));
+  const cancel = button("Cancel", () => box.close());
+  const foot = h("div", { class: "actions end" }, cancel);
   const box = h("dialog", { "aria-labelledby": id, onclose: () => end.abort() },
-    h("h2", { id }, `Log in to ${cluster.name}`), body, h("div", { class: "actions end" }, button("Cancel", () => box.close())));
+    h("h2", { id }, `Log in to ${cluster.name}`), body, foot);
   open(box);
   try {
     for await (const event of lines("POST", `/v1/clusters/${segment(cluster.name)}/login`, {}, end.signal)) {
@@ -70,17 +74,18 @@ async function login(cluster) {
 
   function ask(round) {
     const fields = round.questions.map((question) => ({ id: unique("answer"), ...question }));
-    const form = h("form", { onsubmit: reply },
+    const form = h("form", { id: unique("answers"), onsubmit: reply },
       round.title && h("p", { class: "strong" }, round.title), round.instructions && h("p", { class: "said" }, round.instructions),
-      fields.map((one) => [h("label", { for: one.id }, one.text.trim() || "Answer"), h("input", { id: one.id, type: one.echo ? "text" : "password", autocomplete: one.echo ? "one-time-code" : "current-password", spellcheck: "false" })]),
-      fields.length > 0 && h("div", { class: "actions end" }, h("button", { class: "primary" }, "Answer")));
+      fields.map((one) => [h("label", { for: one.id }, one.text.trim() || "Answer"), h("input", { id: one.id, type: one.echo ? "text" : "password", autocomplete: one.echo ? "one-time-code" : "current-password", spellcheck: "false" })]));
     fill(body, form);
+    fill(foot, cancel, fields.length > 0 && h("button", { class: "primary", form: form.id }, "Answer"));
     form.querySelector("input")?.focus();
 
     async function reply(event) {
       event.preventDefault();
       const answers = [...form.querySelectorAll("input")].map((one) => one.value);
       fill(body, h("p", {}, "One moment…"));
+      fill(foot, cancel);
       try {
         await send("POST", `/v1/clusters/${segment(cluster.name)}/login/${segment(round.id)}`, { answers });
       } catch (error) {

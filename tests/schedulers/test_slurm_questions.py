@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sessiond.core.errors import Refused, Unreadable
 from sessiond.core.events import CancelDelayed, CancelSent
+from sessiond.core.session import State
 from sessiond.schedulers.slurm.dialect import Slurm
 
 from .batch_site import Recording
@@ -56,13 +59,16 @@ def test_more_time_is_asked_in_whole_minutes() -> None:
 
 
 def test_more_time_is_granted_or_refused_in_slurm_s_words() -> None:
-    """A running job's limit may only be raised by operators (recorded)."""
+    """A running job's limit may only be raised by operators (recorded), a waiting one's up to its partition's."""
     granted = recording("scontrol_update_timelimit_pending_raise")
     assert "raised" in Slurm().read_extend(session(), answered(granted))  # type: ignore[arg-type]
-    with pytest.raises(Refused) as raised:
-        Slurm().read_extend(session(), answered(recording("scontrol_update_timelimit_raise")))  # type: ignore[arg-type]
-    assert "Access/permission denied for job 18" in raised.value.message
-    assert "administrators" in raised.value.hint
+    refused = recording("scontrol_update_timelimit_raise")
+    for state, hint in {State.RUNNING: "a running job's limit", State.WAIT_FOR_NODE: "Ask for less"}.items():
+        with pytest.raises(Refused) as raised:
+            Slurm().read_extend(replace(session(), state=state), answered(refused))  # type: ignore[arg-type]
+        assert "Access/permission denied for job 18" in raised.value.message
+        assert hint in raised.value.hint
+        assert "administrators" in raised.value.hint
     with pytest.raises(Unreadable):
         Slurm().read_extend(session(), answered(recording("down_scontrol_update")))  # type: ignore[arg-type]
 
