@@ -164,6 +164,8 @@ def test_asker_and_its_ancestors_are_spared(machine: Machine) -> None:
 def test_session_on_another_host_cannot_be_told_to_go(machine: Machine) -> None:
     """With several hosts, a cancellation that cannot reach the job says so."""
     session = machine.started()
+    # its runner reads its claim once more when it has made it
+    eventually((folder(session) / "runs").exists)
     pid, start, _ = job_of(session).split(":")
     far = with_job(session, JobId(f"{pid}:{start}:00000000-0000-0000-0000-000000000000"))
     claim = (folder(session) / "attempt.1").read_text()
