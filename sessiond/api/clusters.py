@@ -85,7 +85,9 @@ class ClusterRoutes:
         if cluster is None:
             raise NotFound(f"there is no cluster called {printable(name)}", hint="sessionctl clusters lists them")
         if cluster.keeper is None:
-            raise Refused(f"{name} is this machine: there is nothing to log in to")
+            raise Refused(
+                f"{name} is this machine: there is nothing to log in to", hint="sessionctl clusters lists them"
+            )
         return name, cluster.keeper
 
 

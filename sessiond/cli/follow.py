@@ -23,7 +23,7 @@ _TICK_S: Final = 0.12
 """Between two pictures of the spinner."""
 _LOOK_S: Final = 1.0
 """Between two looks without an event, and between two reads of the log."""
-_PHRASE: Final = 24
+_PHRASE: Final = 18
 """So much of what a session does is worth more than the time at which it starts."""
 _PATIENCE_S: Final = 30.0
 """How long a daemon that went away may take to come back."""

@@ -9,13 +9,13 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option
-from sessiond.cli.output import ago, columns, is_terminal, left, paint, safe, say, say_json, table
+from sessiond.cli.output import ago, columns, is_terminal, left, note, paint, safe, say, say_json, table
 
 if TYPE_CHECKING:
     from sessiond.api.wire import Session
 
 _HEAD = ("NAME", "SERVICE", "WHERE", "STATE", "SINCE", "LEFT", "URL")
-_STATE, _LEFT, _URL = map(_HEAD.index, ("STATE", "LEFT", "URL"))
+_SERVICE, _WHERE, _STATE, _LEFT, _URL = map(_HEAD.index, ("SERVICE", "WHERE", "STATE", "LEFT", "URL"))
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(ended_too: bool, fresh: bool, as_json: bool) -> int:
         return 0
     if not sessions:
         start = "Start one with `sessionctl start SERVICE`; `sessionctl services` lists what there is."
-        say(f"No sessions. {start}", err=True)
+        note(f"No sessions. {start}")
         return 0
     width = columns(sys.stdout)
     rows = [_row(session) for session in sessions]
@@ -40,7 +40,7 @@ def command(ended_too: bool, fresh: bool, as_json: bool) -> int:
         rows,
         hide=empty,
         width=width,
-        drop=(_URL,),
+        drop=(_URL, _SERVICE, _WHERE),
         shrink={0: 16, 1: 8, 2: 13, _STATE: 22},
         look=lambda row, column: sessions[row]["severity"] if column == _STATE else "",
     )

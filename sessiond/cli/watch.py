@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _PATIENCE_S: Final = 60.0
 _INTERRUPTED: Final = 130
-_NAME: Final = 20
-"""A longer name moves its own line alone."""
+_FIRST, _NAME = 8, 20
+"""How wide the column of names is at first, and at most: a longer one moves its own line alone."""
 _HINTED: Final = ("ended", "blocked", "backoff")
 """States after which a person may have something to do."""
 
@@ -74,7 +74,7 @@ class Log:
 
     def __init__(self, width: int | None) -> None:
         self._width = width
-        self._names = 0
+        self._names = _FIRST
         self._day = time.strftime("%Y-%m-%d")
 
     def lines(self, event: Event) -> Iterator[str]:

@@ -103,7 +103,9 @@ def told(story: Story, paint: Callable[[str, str], str], width: int | None = Non
 def _headline(session: Session, paint: Callable[[str, str], str], width: int | None) -> Iterator[str]:
     """What the session is, since when, and, where it waits, for how long still."""
     start = expected(session["expected_start"]) if session["state"] == "wait-for-node" else ""
-    since = f" ({ago(session['since'])} ago)" if session["state"] == "ended" else f" (for {ago(session['since'])})"
+    # Where the link is down, how long that has been is what the phrase says.
+    lasts = f" (for {ago(session['since'])})" if session["link"]["state"] in ("up", "idle") else ""
+    since = f" ({ago(session['since'])} ago)" if session["state"] == "ended" else lasts
     name = safe(session["name"])
     first, *more = hanging(f"{name}: {safe(session['phrase'])}{since}{start}", width, 2)
     look = session["severity"]

@@ -109,7 +109,7 @@ class PostMortems:
         return replace(found, evidence=evidence, log=lines, missing=(*missing, *unread))
 
     def link(self, session: Session) -> str:
-        """How the connection to the session's cluster is, if it is not well, and what was last wrong with it in the
+        """How the connection to the session's cluster is, if it is not well, else what was last wrong with it in the
         session's time."""
         link: Link | None = self._clusters.link(session)
         if link is None:
@@ -117,10 +117,11 @@ class PostMortems:
         # Not connected, and for the first time about to be, is how a daemon begins: nothing is wrong with it.
         begins = link.state is LinkState.IDLE or (link.state is LinkState.CONNECTING and link.down_since is None)
         now = "" if begins or link.state is LinkState.UP else describe_link(link, self._clock.now()).phrase
+        if now:
+            return now
         last, at = self._links.get(session.spec.cluster, ("", 0.0))
-        told = last and last != now and at >= session.created
-        trouble = f"last trouble, {about(self._clock.now() - at)} earlier: {last}" if told else ""
-        return "; ".join(filter(None, (now, trouble)))
+        told = last and at >= session.created
+        return f"last trouble, {about(self._clock.now() - at)} earlier: {last}" if told else ""
 
     def tunnel(self, session: Session) -> str:
         """The last thing that was wrong with the way to the session's service; empty where nothing was."""

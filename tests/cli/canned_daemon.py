@@ -29,6 +29,7 @@ from tests.cli.canned_data import (
     partitions,
     plan,
     session,
+    ssh_access,
     status,
     story,
     workflows,
@@ -50,6 +51,7 @@ class Canned:
         self.hold = False
         self.answers: dict[str, list[str]] = {}
         self.hurry = False
+        self.stories: dict[str, dict[str, Any]] = {}
 
     def find(self, name: str) -> dict[str, Any]:
         """By name, id, or a unique beginning; KeyError where there is none."""
@@ -249,7 +251,9 @@ class Handler(BaseHTTPRequestHandler):
         elif parts[2:] == ["extend"]:
             self.answer({"text": f"it runs {body['by']} longer{ESCAPES}", "session": one})
         elif parts[2:] == ["story"]:
-            self.answer(story(one))
+            self.answer(canned.stories.get(one["name"]) or story(one))
+        elif parts[2:] == ["ssh"]:
+            self.answer(ssh_access(one))
         elif parts[2:] == ["bundle"]:
             self.answer({"story": story(one), "files": {"log.txt": "the log\n", "rendered/run.sh": "true\n"}})
         elif parts[2:] == ["log"]:
@@ -265,7 +269,9 @@ class Handler(BaseHTTPRequestHandler):
         elif parts[2] == "partitions":
             self.answer(partitions(name))
         elif name == "local":
-            self.refuse("refused", "local is this machine: there is nothing to log in to", "", 422)
+            self.refuse(
+                "refused", "local is this machine: there is nothing to log in to", "sessionctl clusters lists them", 422
+            )
         elif parts[2] == "logout":
             self.answer(found)
         elif parts[3:]:

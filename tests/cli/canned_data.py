@@ -283,6 +283,19 @@ LOGINS: dict[str, list[dict[str, Any]]] = {
 """What each cluster asks, round after round. Where nothing is right, the time is over before anything is answered."""
 
 
+def ssh_access(one: dict[str, Any]) -> dict[str, Any]:
+    """How one would log in where a session runs."""
+    known: dict[str, Any] = {
+        "host": "login.example.org",
+        "port": None,
+        "user": None,
+        "identity_files": [],
+        "known_hosts": None,
+    }
+    same = {key: one[key] for key in ("id", "name", "cluster", "mode", "node", "folder")}
+    return known | same | {"host_keys": []}
+
+
 def plan(body: dict[str, Any]) -> dict[str, Any]:
     """A plan that shows what was asked for."""
     return {

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from sessiond import __version__
+from sessiond.cli.output import cells
 from tests.cli.canned_daemon import Canned
-from tests.cli.canned_data import session
+from tests.cli.canned_data import ago, session
 from tests.cli.conftest import Ctl, Done
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,9 +38,21 @@ SCREENS = {
     "status": ("status",),
     "plan": ("plan", "jupyterlab-host", "--on", "local", "--set", "theme=dark"),
     "reload": ("reload",),
+    "logs": ("logs", "jl", "-n", "2"),
+    "version": ("version",),
+    "login-refused": ("login", "local"),
+    "error-not-found": ("show", "nobody"),
+    "error-usage": ("ls", "--jsn"),
+    "error-conflict": ("rm", "jl"),
+    "error-needs-login": ("show", "error-needs-login"),
+    "error-no-daemon": ("status",),
+    "error-several": ("rm", "jl", "nobody"),
 }
 
 STARTS = {
+    "wait": ("wait", "jl", "lost"),
+    "wait-timeout": ("wait", "simulation", "--timeout", "0s"),
+    "stop": ("stop", "jl", "simulation"),
     "start": ("start", "quick", "--name", "mine"),
     "start-no-wait": ("start", "slow", "--no-wait"),
     "start-doomed": ("start", "doomed"),
@@ -58,7 +72,7 @@ ON_CLUSTERS = {
 
 def noon() -> str:
     """A time zone where it is about noon: what is near has no other day, and lines their usual length."""
-    return f"X{datetime.now(UTC).hour - 12}"
+    return f"NOON{datetime.now(UTC).hour - 12}"
 
 
 def later_by(**span: float) -> str:
@@ -92,10 +106,52 @@ def on_clusters(canned: Canned) -> None:
     }
 
 
+def elsewhere(screen: str) -> dict[str, str]:
+    """Where a screen is about a daemon that is not there: a socket that nobody made."""
+    return {"SESSIOND_SOCKET": "/nowhere/api.sock"} if screen == "error-no-daemon" else {}
+
+
+def many(canned: Canned) -> None:
+    """Have as many sessions as somebody with a cluster may have, in all kinds of states, some with wide names."""
+    states = [("running", "running", "ok"), ("ended", "ended at its time limit", "ok"), ("kill", "stopping", "busy")]
+    failed = ("ended", "failed: the session's script was killed by signal KILL (out of memory?)", "error")
+    canned.sessions = {}
+    for number in range(24):
+        state, phrase, severity = [*states, failed][number % 4]
+        name = f"計算の結果-{number}" if number % 5 == 0 else f"run-{number:03d}"
+        node = f"n{number:03d}" if number % 3 else "n001,n002"
+        known: dict[str, Any] = {"state": state, "phrase": phrase, "severity": severity, "node": node}
+        if state == "ended":
+            known["outcome"] = "failed" if severity == "error" else "walltime"
+        if number % 2:
+            known |= {"since": ago(days=number, hours=2, minutes=30)}
+        canned.sessions[name] = session(name, number, cluster="frontier", mode="slurm", **known)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_many_sessions(ctl: Ctl, canned: Canned, columns: int) -> None:
+    """A long list stays in its columns, whatever width the characters of a name have."""
+    many(canned)
+    plain = ctl("ls", "--all", COLUMNS=str(columns))
+    compare(f"ls-many.{columns}.plain", plain)
+    compare(f"ls-many.{columns}.colour", ctl.shown("ls", "--all", columns=columns))
+    assert max(map(cells, plain.out.splitlines())) <= columns
+
+
+def test_nothing_yet(ctl: Ctl, canned: Canned) -> None:
+    """The screens of somebody who has just begun."""
+    canned.sessions = {}
+    for name, arguments in {"ls-empty": ("ls",), "stop-nothing": ("stop", "--all")}.items():
+        for columns in (80, 200):
+            compare(f"{name}.{columns}.plain", ctl(*arguments, COLUMNS=str(columns)))
+            compare(f"{name}.{columns}.colour", ctl.shown(*arguments, columns=columns))
+
+
 def compare(name: str, done: Done) -> None:
     """The run's output against the golden file, with the times of day taken out."""
     text = f"[status {done.status}]\n{done.out}" + (f"[stderr]\n{done.err}" if done.err else "")
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD HH:MM:SS", text)
+    text = text.replace(__version__, "VERSION")
     text = re.sub(r"\d\d:\d\d, in", "HH:MM, in", text)
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -108,7 +164,7 @@ def compare(name: str, done: Done) -> None:
 @pytest.mark.parametrize("screen", SCREENS)
 def test_plain(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
     """Without a terminal there is no colour, and the table fits what COLUMNS says."""
-    done = ctl(*SCREENS[screen], COLUMNS=str(columns))
+    done = ctl(*SCREENS[screen], COLUMNS=str(columns), **elsewhere(screen))
     compare(f"{screen}.{columns}.plain", done)
     if screen.startswith(("ls", "services")) and screen != "services-one":
         assert max(map(len, done.out.splitlines())) <= columns
@@ -118,7 +174,7 @@ def test_plain(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
 @pytest.mark.parametrize("screen", SCREENS)
 def test_colour(ctl: Ctl, canned: Canned, screen: str, columns: int) -> None:
     """On a terminal states have their colours, and nothing a session says steers the terminal."""
-    done = ctl.shown(*SCREENS[screen], columns=columns)
+    done = ctl.shown(*SCREENS[screen], columns=columns, **elsewhere(screen))
     compare(f"{screen}.{columns}.colour", done)
     assert re.findall(r"[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f\u202e]|\x1b(?!\[[0-9;]*m)", done.out) == []
 

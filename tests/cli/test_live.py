@@ -64,7 +64,7 @@ def test_watch(ctl: Ctl, canned: Canned) -> None:
             canned.tell(canned.sessions["jl"], "running")
             assert canned.changed.wait_for(lambda: canned.listeners == 0, 30)
         if args == ("watch",):
-            assert line.endswith("  jl  running\n")
+            assert line.endswith("  jl        running\n")
         else:
             assert ((event := json.loads(line))["name"], event["to_state"]) == ("jl", "running")
 
