@@ -1,5 +1,5 @@
 """``python -m sessiond`` is the daemon."""
 
-from sessiond.daemon import main
+from sessiond.main import main
 
 main()

@@ -69,7 +69,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "failpoint": frozenset({"stdlib"}),
     "systemd": frozenset({"stdlib"}),
     "__init__": frozenset(),
-    "__main__": frozenset({"sessiond.daemon"}),
+    "main": frozenset({"sessiond.core", "sessiond.daemon", "sessiond.logs", "sessiond.paths", "sessiond.__version__"})
+    | {"anyio", "stdlib"},
+    "__main__": frozenset({"sessiond.main"}),
 }
 PURE = frozenset({"core", "forms", "render", "schedulers"})
 IMPURE = frozenset({"asyncio", "time", "random", "os", "logging", "structlog", "sqlite3", "socket", "subprocess"})

@@ -11,7 +11,7 @@ import click
 
 from sessiond import __version__
 from sessiond.cli.main import root
-from sessiond.daemon import arguments
+from sessiond.main import arguments
 
 _SIGNS = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", "|": r"|\:"}
 """What troff would take for something else, or print as a typographic sign (groff_man_style(7)).
