@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from . import manager
-from .manager import SOMEBODY, cgroup_members, cgroup_tree, until
+from .manager import SOMEBODY, remove_group, until
 
 _PAM: Final = Path("/etc/pam.d/common-session")
 
@@ -160,9 +160,7 @@ class Machine:
                 os.kill(pid, signal.SIGKILL)
             self._off()
         for group in [group / self._folder.name for group in _hierarchies()]:
-            until(lambda: all(not cgroup_members(path) for path in cgroup_tree(group)))  # noqa: B023 - used at once
-            for path in cgroup_tree(group):
-                path.rmdir()
+            remove_group(group)
 
     def root(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command there as root, without a login."""

@@ -8,6 +8,7 @@ namespaces hide it from the machine: when the namespace's first process ends, th
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import shutil
@@ -200,9 +201,7 @@ def user_manager(account: int = 0) -> Iterator[UserManager]:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        until(lambda: all(not cgroup_members(path) for path in cgroup_tree(slice_)))
-        for path in cgroup_tree(slice_):
-            path.rmdir()
+        remove_group(slice_)
         shutil.rmtree(folder)
 
 
@@ -233,13 +232,24 @@ def _cgroup2() -> Path | None:
     return None
 
 
-def cgroup_tree(group: Path) -> list[Path]:
-    """A control group with the groups below it, the deepest first."""
-    return sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True)
+def remove_group(group: Path) -> None:
+    """Remove a control group and those below it, once all of their processes are gone.
 
+    A process that is ending is listed in cgroup.procs no longer a moment before the kernel counts it no longer; a group
+    that is not empty is busy until then.
+    """
 
-def cgroup_members(group: Path) -> str:
-    return (group / "cgroup.procs").read_text()
+    def is_gone() -> bool:
+        try:
+            for path in sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True):
+                path.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
+
+    until(is_gone)
 
 
 def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:

@@ -80,7 +80,9 @@ class Host:
         lines = self.ctl("why", name).splitlines()
         assert not any("found the session alive" in line for line in lines)
         (advice,) = [line.removeprefix("Next: ") for line in lines if line.startswith("Next: ")]
-        return lines[0], advice
+        said, when, _ = lines[0].rpartition(" (")
+        assert when
+        return said, advice
 
 
 @pytest.fixture
