@@ -9,7 +9,7 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option
-from sessiond.cli.output import ago, columns, is_terminal, left, note, paint, safe, say, say_json, table
+from sessiond.cli.output import ago, columns, left, note, safe, say, say_json, table
 
 if TYPE_CHECKING:
     from sessiond.api.wire import Session
@@ -46,8 +46,8 @@ def command(ended_too: bool, fresh: bool, as_json: bool) -> int:
     )
     for line in lines:
         say(line)
-    if _URL not in empty and "URL" not in lines[0] and is_terminal(sys.stderr):
-        say(paint("The URLs do not fit: `sessionctl url NAME` prints one.", "dim", sys.stderr), err=True)
+    if _URL not in empty and "URL" not in lines[0] and sys.stderr.isatty():
+        note("The URLs do not fit: `sessionctl url NAME` prints one.", "dim")
     return 0
 
 

@@ -61,10 +61,10 @@ def say(text: str = "", *, err: bool = False) -> None:
     stream.flush()
 
 
-def note(text: str) -> None:
+def note(text: str, look: str = "") -> None:
     """What a person is told beside the output: on standard error, in lines that fit. ``text`` is safe to print."""
     for line in hanging(text, columns(sys.stderr), 2):
-        say(line, err=True)
+        say(paint(line, look, sys.stderr), err=True)
 
 
 def say_json(value: object) -> None:

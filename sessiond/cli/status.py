@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from sessiond import __version__
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option
-from sessiond.cli.output import ago, clock, paint, safe, say, say_json, span
+from sessiond.cli.output import ago, clock, columns, hanging, paint, safe, say, say_json, span
 from sessiond.client import ClientError, NoDaemon
 
 _SCHEDULERS = ("slurm", "pbs")
@@ -34,10 +35,11 @@ def command(as_json: bool) -> int:
         return 0
     rows = _facts(status)
     size = max(len(key) for key, _ in rows)
-    for key, value in rows:
-        say(f"{paint(key.ljust(size), 'strong')}  {safe(value)}")
-    for warning in status["warnings"]:
-        say(f"{paint('warning'.ljust(size), 'attention')}  {safe(warning)}")
+    for key, value in (*rows, *(("warning", warning) for warning in status["warnings"])):
+        first, *more = hanging(f"{key.ljust(size)}  {safe(value)}", columns(sys.stdout), size + 2)
+        say(paint(key.ljust(size), "attention" if key == "warning" else "strong") + first[size:])
+        for line in more:
+            say(line)
     return 0
 
 
@@ -64,6 +66,7 @@ def _about(cluster: Cluster) -> str:
     kind = cluster["scheduler"] if cluster["scheduler"] in _SCHEDULERS else ""
     what = f" ({' at '.join(filter(None, (kind, host)))})" if kind or host else ""
     # How long it is unreachable is in the phrase already.
-    since = f", for {ago(link['since'])}" if link["since"] and link["state"] not in _TIMED else ""
+    lasts = link["since"] and link["state"] not in _TIMED and cluster["name"] != "local"
+    since = f", for {ago(link['since'])}" if lasts else ""
     seen = f"; looked at {span(age)} ago" if age is not None else ""
     return f"{link['phrase']}{what}{since}{seen}"

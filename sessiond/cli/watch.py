@@ -11,7 +11,7 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option
-from sessiond.cli.output import cells, clock, columns, hanging, is_terminal, paint, safe, say
+from sessiond.cli.output import cells, clock, columns, hanging, is_terminal, note, paint, safe, say
 from sessiond.client import ClientError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(since: int | None, as_json: bool) -> int:
     log = Log(columns(sys.stdout))
     lost_at: float | None = None
     if not as_json and is_terminal(sys.stderr):
-        say(paint("What happens is shown here as it happens; Ctrl-C ends it.", "dim", sys.stderr), err=True)
+        note("What happens is shown here as it happens; Ctrl-C ends it.", "dim")
     try:
         while True:
             try:

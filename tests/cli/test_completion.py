@@ -170,7 +170,9 @@ def test_in_a_shell(ctl: Ctl, canned: Canned, shell_env: dict[str, str], shell: 
         terminal.until(b"ready> ")
         terminal.type(f"{init}; echo be'gun'\r".encode())
         terminal.until(rb"(?s)[\r\n]begun.*ready> ")
-        terminal.type(b"sessionctl plan jupyterlab-host/g\t")
+        terminal.type(b"sessionctl rm \t")
+        terminal.until(rb"sessionctl rm .*lost")
+        terminal.type(b"\x15sessionctl plan jupyterlab-host/g\t")
         terminal.until(rb"jupyterlab-host/general")
         terminal.type(b"--set service.th\t")
         terminal.until(rb"service\.theme=")
@@ -196,6 +198,8 @@ def test_in_fish(ctl: Ctl, canned: Canned, shell_env: dict[str, str]) -> None:
         done = subprocess.run(command, env=shell_env, cwd=ctl.home, capture_output=True, text=True, check=True)
         return [found.partition("\t")[0] for found in done.stdout.splitlines()]
 
+    assert (["jl", "simulation-of-the-north-sea"], ["lost"]) == (offered("stop "), offered("rm "))
+    assert ["frontier", "summit"] == [name for name in offered("login ") if not name.startswith("alps")]
     form = "start jupyterlab-host/general --set"
     assert (["service.dir="], ["service.theme=dark"]) == (
         offered(f"{form} service.d"),

@@ -28,11 +28,12 @@ def test_errors_have_their_exit_status(ctl: Ctl, canned: Canned, code: str, stat
     assert (status, "", f"sessionctl: This is {code}.\n  Do otherwise.\n") == (done.status, done.out, done.err)
 
 
-def test_errors_as_json(ctl: Ctl, canned: Canned) -> None:
+@pytest.mark.parametrize(("code", "status"), ERRORS.items())
+def test_errors_as_json(ctl: Ctl, canned: Canned, code: str, status: int) -> None:
     """With --json an error is an object on standard output, and nothing is on standard error."""
-    done = ctl("show", "--json", "error-busy")
-    expected = {"error": {"code": "busy", "message": "This is busy.", "hint": "Do otherwise."}}
-    assert (75, expected, "") == (done.status, json.loads(done.out), done.err)
+    done = ctl("show", "--json", f"error-{code}")
+    expected = {"error": {"code": code, "message": f"This is {code}.", "hint": "Do otherwise."}}
+    assert (status, expected, "") == (done.status, json.loads(done.out), done.err)
 
 
 def test_not_found(ctl: Ctl, canned: Canned) -> None:

@@ -51,6 +51,7 @@ def test_a_running_job_cancelled_by_hand(cluster: Cluster, how: str) -> None:
         session = ended(me, cluster, "r", outcome, killed=hard)
         why = me.ctl("why", "r").out
         assert ("signal TERM" if "TERM" in how else "cancelled on the cluster") in why
+        assert ("sessionctl logs r shows" if "TERM" in how else "Next: if it was not you, ask") in why
         if not hard:
             assert [session["node"]] == (cluster.home() / "killed").read_text().split()
 

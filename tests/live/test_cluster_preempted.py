@@ -58,5 +58,7 @@ def test_an_urgent_job_takes_the_nodes(busy: Cluster) -> None:
         # A preempted job may come back: for a minute nothing is concluded.
         over = ended(me, busy, "over", "preempted", limit_s=90)
         assert "preempted" in over["phrase"]
-        assert "the job was preempted by another" in me.ctl("why", "over").out
+        why = me.ctl("why", "over").out
+        assert "the job was preempted by another" in why
+        assert "Next: sessionctl start where --again; in another partition" in why
         assert [1, 1] == [submissions(busy, one) for one in (session, over)]

@@ -53,7 +53,9 @@ def test_a_node_is_lost_and_the_session_starts_again_on_the_other(quick: Cluster
 
         lost = ended(me, quick, "n", "node-failed", limit_s=60)
         assert "its node failed" in lost["phrase"]
-        assert "node failed" in me.ctl("why", "n").out
+        why = me.ctl("why", "n").out
+        assert "Next: sessionctl start where --again; the scheduler avoids a node" in why
+        assert "the node failed" in why
 
         again = me.until_so("r", lambda one: one["state"] == "running", 60)
         other = (set(NODES) - {node}).pop()
