@@ -32,7 +32,7 @@ def test_the_same_url_after_kill_nine(workspace: Workspace) -> None:
     assert 1 == workspace.started()
     why = workspace.ctl("why", "one")
     assert (0, "") == (why.status, why.err)
-    assert why.out.startswith("one: running\n")
+    assert why.out.startswith("one: running (for ")
     lines = [line.split("  ")[-1] for line in why.out.splitlines()]
     restarted = lines.index("sessiond was restarted; it looks for the session and its service")
     assert "the service answers" == lines[restarted - 1] == lines[restarted + 1]

@@ -235,6 +235,17 @@ async def test_one_route_alone(login: Sshd, cluster: Cluster) -> None:
     assert "may not listen yet" in caught.value.hint
 
 
+async def test_where_nobody_listens(login: Sshd, cluster: Cluster) -> None:
+    """Both routes come to the node and are refused: one plain sentence, not the same thing twice in other words."""
+    port = free_port()
+    async with cluster.nodes(login, "auto") as nodes:
+        with pytest.raises(NotSent) as caught:
+            await nodes.connect(at(NODE, port))
+    what = "neither the login node nor the node itself can connect to it"
+    assert f"nothing listens at {NODE}:{port}: {what}" == caught.value.message
+    assert "may not listen yet" in caught.value.hint
+
+
 async def test_a_name_nobody_knows(login: Sshd, cluster: Cluster) -> None:
     """A node whose name the login node cannot resolve is said to be one."""
     async with cluster.nodes(login, "direct") as nodes:
