@@ -56,12 +56,12 @@ function draw(box, about, isForm, shown) {
   const partitions = new Partitions(placed);
   shown.update = () => partitions.happened();
   shown.close = () => partitions.close();
-  const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--directive", directives]];
-  const isOf = (word, text) => text.startsWith(`${word}:`) || text.startsWith(`${word} `);
 
   cluster.offer(clusters.map((one) => ({ value: one.name, label: one.name === "local" ? "this machine" : one.name })));
   offerModes();
   cluster.element.hidden = clusters.length < 2;
+  const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--directive", directives]];
+  const isOf = (word, text) => text.startsWith(`${word}:`) || text.startsWith(`${word} `);
 
   const sections = new Map();
   for (const field of own) {
@@ -115,7 +115,9 @@ function draw(box, about, isForm, shown) {
     const wanted = request();
     try {
       const found = isForm ? await send("POST", "/v1/workflows/fill", { ...wanted, name: "", time: "", directives: [] }) : looked(wanted);
-      if (number === asked) apply(found);
+      if (number !== asked) return;
+      standing = found.problems;
+      apply(found);
     } catch (error) {
       if (number === asked) fill(wrong, trouble(error));
     }
@@ -147,8 +149,7 @@ function draw(box, about, isForm, shown) {
     for (const [, section] of sections) section.hidden = [...section.querySelectorAll(".field")].every((one) => one.hidden);
     const asks = !asksScheduler && (found.mode === "slurm" || found.mode === "pbs");
     for (const field of scheduled) field.element.hidden = !asks;
-    standing = found.problems;
-    complain([...standing, ...refused.filter((one) => one.field.value === one.value).map((one) => one.text)]);
+    complain(found.problems);
     partitions.look();
     if (lost) later();
   }
@@ -172,7 +173,8 @@ function draw(box, about, isForm, shown) {
   }
 
   // Each problem stands at its field; what is about none stands above. What is missing is said once a start was tried.
-  function complain(problems) {
+  function complain(now) {
+    const problems = [...new Set([...now, ...refused.filter((one) => one.field.value === one.value).map((one) => one.text)])];
     const left = new Set(problems);
     for (const [word, field] of [...own.map((field) => [field.param.name, field]), ...spoken]) {
       const mine = field.element.hidden ? [] : problems.filter((text) => isOf(word, text));
@@ -201,6 +203,7 @@ function draw(box, about, isForm, shown) {
   // What a start would do; nothing is begun.
   async function plan() {
     const found = await send("POST", "/v1/plan", request());
+    refused = [];
     complain([]);
     await dialogue("What would be done", (close) => [
       h("div", { class: "panel" },
@@ -218,7 +221,7 @@ function draw(box, about, isForm, shown) {
     } catch (error) {
       const found = error.message.split("\n");
       refused = spoken.flatMap(([word, field]) => found.filter((text) => isOf(word, text)).map((text) => ({ text, field, value: field.value })));
-      complain([...new Set([...standing, ...found])]);
+      complain([...standing, ...found]);
       if (!form.querySelector('[aria-invalid="true"]')) fill(wrong, trouble(error));
       const first = form.querySelector('[aria-invalid="true"]');
       (first ?? wrong).focus();

@@ -49,7 +49,7 @@ class Page(ABC):
 
     @abstractmethod
     async def turn_to(self, address: str) -> None:
-        """Go on in the tab whose address begins so, once there is one."""
+        """Go on in the tab whose address begins so, once there is one, and show it."""
 
     @abstractmethod
     async def ask(self, script: str) -> Any:

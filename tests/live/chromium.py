@@ -60,7 +60,7 @@ class Page(browser.Page):
         await self.send("Page.reload")
 
     async def turn_to(self, address: str) -> None:
-        """Go on in the tab whose address begins so, once there is one."""
+        """Go on in another tab, and show it."""
 
         async def look() -> str:
             found = (await self.send("Target.getTargets"))["targetInfos"]
@@ -68,6 +68,7 @@ class Page(browser.Page):
 
         target = await browser.patiently(look)
         self.session = (await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
+        await self.send("Page.bringToFront")
 
     async def ask(self, script: str) -> Any:
         """Evaluate JavaScript in the page."""

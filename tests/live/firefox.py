@@ -59,13 +59,14 @@ class Page(browser.Page):
         await self.send("browsingContext.reload", context=self.context, wait="none")
 
     async def turn_to(self, address: str) -> None:
-        """Go on in the tab whose address begins so, once there is one."""
+        """Go on in another tab, and show it."""
 
         async def look() -> str:
             found = (await self.send("browsingContext.getTree", maxDepth=0))["contexts"]
             return next((one["context"] for one in found if one["url"].startswith(address)), "")
 
         self.context = await browser.patiently(look)
+        await self.send("browsingContext.activate", context=self.context)
 
     async def ask(self, script: str) -> Any:
         """Evaluate JavaScript in the page."""

@@ -148,7 +148,6 @@ async def test_a_reload_stays_and_another_tab_does_not(house: Workspace, browser
         )
         await page.ask("sessionStorage.clear()")
         await page.go(f"{address}/#key=used")
-        await page.reload()
         await page.until("document.querySelector('h1')?.textContent === 'This page is locked'")
         assert "sessionctl dashboard" in await page.ask("document.body.innerText")
 

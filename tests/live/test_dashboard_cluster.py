@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import aiohttp
 import anyio
 import anyio.to_thread
 import pytest
@@ -15,7 +14,6 @@ from tests.live.chromium import PROGRAM, chromium
 from .bed import NODES, Cluster
 from .bed.environments import ensure_environment
 from .bed.person import person
-from .notebook import opened
 from .scenario import ended
 from .test_dashboard import FIELD, PRESS, put
 
@@ -25,6 +23,8 @@ pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
+
+NOTEBOOK = '.jp-LauncherCard[data-category="Notebook"]'
 
 
 async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tmp_path: Path) -> None:
@@ -58,15 +58,25 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
             session = await anyio.to_thread.run_sync(me.client.session, "lab")
             assert session["node"] in NODES
             assert "slurm" == session["mode"]
+            assert session["url"] is not None
             await page.until(f"document.body.innerText.includes({session['node']!r})")
             await kept(page, tmp_path, "dashboard-session")
             await page.ask("document.getElementById('tab-log').click()")
             await page.until("document.querySelector('[role=log]')?.textContent.includes('Jupyter Server')")
-            url = await page.ask("[...document.querySelectorAll('a')].find(e => e.textContent.startsWith('Open')).href")
-            async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
-                notebook = await opened(client, url)
-                printed = await notebook.run(await notebook.kernel(), "import platform\nprint(platform.node())")
-            assert f"{session['node']}\n" == printed
+            dashboard = await page.ask("location.origin")
+            await page.ask("[...document.querySelectorAll('a')].find(e => e.textContent.startsWith('Open')).focus()")
+            await page.key("Enter")
+            await page.turn_to(session["url"].partition("?")[0])
+            await page.until(f"document.querySelector('{NOTEBOOK}') !== null")
+            await page.ask(f"document.querySelector('{NOTEBOOK}').click()")
+            await page.until("document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]') !== null")
+            await page.ask("document.querySelector('.jp-Notebook .cm-content').focus()")
+            await page.type("import platform; print('it is', platform.node())")
+            await page.key("Shift+Enter")
+            output = "document.querySelector('.jp-OutputArea-output')?.textContent.trim()"
+            await page.until(f"{output} === 'it is {session['node']}'")
+            await kept(page, tmp_path, "dashboard-notebook")
+            await page.turn_to(dashboard)
             await page.ask(PRESS.format("Stop"))
             await page.ask(PRESS.format("Stop it"))
             await page.until("document.querySelector('.pill').textContent === 'stopped'")
