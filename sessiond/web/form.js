@@ -51,6 +51,7 @@ function draw(box, about, isForm, shown) {
   const partition = new Field(plainText("partition", "Partition or queue", "Empty: the usual one"), later);
   const account = new Field(plainText("account", "Account", "Empty: the usual one"), later);
   const directives = new Field({ name: "directives", label: "More for the scheduler", type: "textarea", help: "One directive a line, such as --exclusive" }, later);
+  const patience = new Field(plainText("max_wait", "Longest wait", "It is given up if it has no node after so long, such as 2h; empty: it waits"), later);
   const own = about.params.filter((one) => !["hidden", "resource"].includes(one.type)).map((one) => new Field(kindOf(one), later));
   const scheduled = [time, partition, account, directives];
   const partitions = new Partitions(placed);
@@ -60,7 +61,7 @@ function draw(box, about, isForm, shown) {
   cluster.offer(clusters.map((one) => ({ value: one.name, label: one.name === "local" ? "this machine" : one.name })));
   offerModes();
   cluster.element.hidden = clusters.length < 2;
-  const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--directive", directives]];
+  const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--max-wait", patience], ["--directive", directives]];
   const isOf = (word, text) => text.startsWith(`${word}:`) || text.startsWith(`${word} `);
 
   const sections = new Map();
@@ -69,7 +70,7 @@ function draw(box, about, isForm, shown) {
     if (!sections.has(title)) sections.set(title, h("fieldset", { class: "card" }, h("legend", {}, title || "What it is given")));
     sections.get(title).append(field.element);
   }
-  const where = h("fieldset", { class: "card" }, h("legend", {}, "The session"), label.element, cluster.element, mode.element, scheduled.map((one) => one.element));
+  const where = h("fieldset", { class: "card" }, h("legend", {}, "The session"), label.element, cluster.element, mode.element, scheduled.map((one) => one.element), patience.element);
   const memory = h("p", { class: "soft", hidden: !again }, "Values of the last time are filled in. ", button("Take the form's own", () => {
     again = false;
     memory.hidden = true;
@@ -100,7 +101,7 @@ function draw(box, about, isForm, shown) {
     if (asks && account.value) set.account = account.value;
     return {
       service: about.name, cluster: cluster.value, mode: mode.element.hidden ? "" : mode.value, name: label.value.trim(), set, again,
-      time: asks ? time.value.trim() : "", directives: asks ? directives.value.split("\n").filter((line) => line.trim()) : [],
+      max_wait: patience.element.hidden ? "" : patience.value.trim(), time: asks ? time.value.trim() : "", directives: asks ? directives.value.split("\n").filter((line) => line.trim()) : [],
     };
   }
 
@@ -114,7 +115,7 @@ function draw(box, about, isForm, shown) {
     const number = ++asked;
     const wanted = request();
     try {
-      const found = isForm ? await send("POST", "/v1/workflows/fill", { ...wanted, name: "", time: "", directives: [] }) : looked(wanted);
+      const found = isForm ? await send("POST", "/v1/workflows/fill", { ...wanted, name: "", time: "", max_wait: "", directives: [] }) : looked(wanted);
       if (number !== asked) return;
       standing = found.problems;
       apply(found);
@@ -147,7 +148,9 @@ function draw(box, about, isForm, shown) {
       field.put(now.value);
     }
     for (const [, section] of sections) section.hidden = [...section.querySelectorAll(".field")].every((one) => one.hidden);
-    const asks = !asksScheduler && (found.mode === "slurm" || found.mode === "pbs");
+    const queues = found.mode === "slurm" || found.mode === "pbs";
+    const asks = queues && !asksScheduler;
+    patience.element.hidden = !queues;
     for (const field of scheduled) field.element.hidden = !asks;
     complain(found.problems);
     partitions.look();

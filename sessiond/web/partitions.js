@@ -1,11 +1,16 @@
 // The partitions or queues of a cluster, offered where one is asked for. The daemon knows them, or asks the cluster; nobody
-// waits for it, and nothing that is typed is refused here.
+// waits for it, and nothing that is typed is refused here. Who chooses a cluster that nobody needed until now is about to
+// need it, so the way there is made once; where that fails, only a person has it tried again.
 
 import { ask, segment, send } from "./api.js";
 import { announce, button } from "./dom.js";
+import { clusters } from "./store.js";
 
 const AGAIN_MS = 1500; // while the cluster is being asked
 const MOST_TRIES = 80; // two minutes: what has not answered by then is asked about with the next change
+
+const asking = (found) => `The cluster is being asked for its ${found.kind}s…`;
+const isIdle = (name) => clusters.find((one) => one.name === name)?.link.state === "idle";
 
 export class Partitions {
   // `wanted` says what the form looks like now: the cluster's name, the fields for a partition and for a walltime (or
@@ -36,6 +41,12 @@ export class Partitions {
     }
     if (number !== this.number || !this.open) return;
     this.found = found;
+    if (!found.known && !found.asking && !this.connected && isIdle(cluster)) {
+      this.connected = true;
+      place?.note("", asking(found));
+      this.look(true);
+      return;
+    }
     this.#show(found, place, time, query.partition);
     this.tries = found.asking ? this.tries + 1 : 0;
     if (found.asking && this.tries < MOST_TRIES) this.timer = setTimeout(() => this.look(), AGAIN_MS);
@@ -54,6 +65,7 @@ export class Partitions {
   #forget(cluster) {
     this.cluster = cluster;
     this.found = null;
+    this.connected = false;
     this.tries = 0;
     const { place, time } = this.wanted();
     place?.suggest([]);
@@ -78,12 +90,12 @@ export class Partitions {
       const one = found.partitions.find(({ name }) => name === (chosen || found.usual));
       return one?.text ? `${one.name}: ${one.text}` : "";
     }
-    if (found.asking) return `The cluster is being asked for its ${found.kind}s…`;
+    if (found.asking) return asking(found);
     if (!found.why) return "";
     const again = button("Ask the cluster", () => {
       place.input.focus(); // the button goes
-      place.note("", `The cluster is being asked for its ${found.kind}s…`);
-      announce(`The cluster is being asked for its ${found.kind}s`);
+      place.note("", asking(found));
+      announce(asking(found));
       this.look(true);
     }, { class: "link", "data-key": "ask" });
     return [`Its ${found.kind}s are not known: ${found.why}. `, again];

@@ -67,23 +67,19 @@ async def choices(page: Page, label: str) -> list[Any]:
 
 
 async def test_partitions_are_offered_and_the_chosen_one_is_the_job_s(cluster: Cluster) -> None:
-    """Nobody is asked before a person does; what is typed is remarked upon and never refused."""
+    """Whoever chooses a cluster has it asked; what is typed is remarked upon and never refused."""
     with person(cluster) as me:
         add_where(me)
         async with form(me, "where") as page:
             await page.ask(AXE.read_text(encoding="utf-8"))
             assert await page.ask(f"{FIELD.format('Partition')} === undefined")
-            await put(page, "Cluster", "bed")
-            await page.until(f"{FIELD.format('Partition')}?.textContent.includes('bed is not connected')")
-            assert [] == await wrong(page)
             assert "idle" == (await anyio.to_thread.run_sync(me.client.clusters))[1]["link"]["state"]
-            await page.ask(f"{FIELD.format('Partition')}.querySelector('button').focus()")
-            await page.press("\n")
+            await put(page, "Cluster", "bed")
             assert [
                 ["short", "short: default, up to 1:00:00, 2 nodes"],
                 ["long", "long: 1 node"],
             ] == await choices(page, "Partition")
-            await page.until(f"document.activeElement === {FIELD.format('Partition')}.querySelector('input')")
+            await page.ask(f"{FIELD.format('Partition')}.querySelector('input').focus()")
             assert "short" == await page.ask("document.activeElement.placeholder")
             await shows(page, "Partition", "about", "short: default, up to 1:00:00, 2 nodes")
             await put(page, "Walltime", "02:00:00")
@@ -99,7 +95,11 @@ async def test_partitions_are_offered_and_the_chosen_one_is_the_job_s(cluster: C
             await shows(page, "Partition", "about", "long: 1 node")
             await shows(page, "Partition", "remark", "")
             await shows(page, "Walltime", "remark", "")
+            await put(page, "Longest wait", "soon")
             await put(page, "Name", "far")
+            await page.ask(PRESS.format("Start"))
+            await shows(page, "Longest wait", "wrong", '"soon" is no length of time.')
+            await put(page, "Longest wait", "2h")
             await page.ask(PRESS.format("Start"))
             await page.until("document.querySelector('h1')?.textContent === 'far'")
             await page.until("document.querySelector('.pill').textContent === 'running'")
@@ -134,6 +134,26 @@ async def test_a_form_s_own_fields_are_offered_them_too(cluster: Cluster) -> Non
             await page.until(f"!{FIELD.format('Part of it')}?.querySelector('datalist option')")
 
 
+async def test_a_cluster_that_needs_a_login_is_asked_afterwards(cluster: Cluster) -> None:
+    """Nothing is tried that could ring somebody's phone; once the way is there the choices come by themselves."""
+    with person(cluster, login="interactive") as me:
+        add_where(me)
+        async with form(me, "where") as page:
+            await page.ask(AXE.read_text(encoding="utf-8"))
+            await put(page, "Cluster", "bed")
+            await page.until(f"{FIELD.format('Partition')}?.textContent.includes('Its partitions are not known')")
+            assert "needs-login" == (await anyio.to_thread.run_sync(me.client.clusters))[1]["link"]["state"]
+            assert [] == await wrong(page)
+            await page.ask(f"{FIELD.format('Partition')}.querySelector('button').focus()")
+            await page.press("\n")
+            await page.until(f"document.activeElement === {FIELD.format('Partition')}.querySelector('input')")
+            await page.until(f"{FIELD.format('Partition')}?.textContent.includes('Its partitions are not known')")
+            me.configure(login="key")
+            await anyio.to_thread.run_sync(me.client.reload)
+            assert 0 == (await anyio.to_thread.run_sync(me.ctl, "partitions", "bed")).status
+            assert ["short", "long"] == [name for name, _ in await choices(page, "Partition")]
+
+
 async def test_queues_of_pbs_are_offered(pbs: PbsCluster) -> None:
     """Which is the usual one its server says."""
     with person(pbs) as me:
@@ -141,8 +161,6 @@ async def test_queues_of_pbs_are_offered(pbs: PbsCluster) -> None:
         async with form(me, "where") as page:
             await page.ask(AXE.read_text(encoding="utf-8"))
             await put(page, "Cluster", "bed")
-            await page.until(f"{FIELD.format('Partition')}?.textContent.includes('Its queues are not known')")
-            await page.ask(PRESS.format("Ask the cluster"))
             assert ["workq", "workq: default"] == (await choices(page, "Partition"))[0]
             await put(page, "Partition", "workp")
             await shows(page, "Partition", "remark", "The cluster does not list a queue of this name.")
