@@ -22,6 +22,7 @@ STORIES = Path(__file__).parent / "stories"
 
 CAUSES = {
     "rejected": ("invalid partition specified: nope", "Next: Choose one with --set partition="),
+    "rejected-time": ("Requested time limit is invalid", "Next: Ask for less time; `sinfo`"),
     "exit": ("ended with status 1", "Next: sessionctl logs fails", "ModuleNotFoundError"),
     "killed": ("signal KILL (out of memory?)", "--again --set memory=MORE"),
     "out-of-memory": ("ended: out of memory", "most memory used: 3.993 GiB", "--again --set memory=MORE"),
