@@ -70,8 +70,10 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
             await page.until(f"document.querySelector('{NOTEBOOK}') !== null")
             await page.ask(f"document.querySelector('{NOTEBOOK}').click()")
             await page.until("document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]') !== null")
-            await page.ask("document.querySelector('.jp-Notebook .cm-content').focus()")
+            # it has the keyboard by itself, once it is ready for it
+            await page.until("document.activeElement.matches('.jp-Notebook.jp-mod-editMode .cm-content')")
             await page.type("import platform; print('it is', platform.node())")
+            await page.until("document.activeElement.textContent.endsWith('platform.node())')")
             await page.key("Shift+Enter")
             output = "document.querySelector('.jp-OutputArea-output')?.textContent.trim()"
             await page.until(f"{output} === 'it is {session['node']}'")
