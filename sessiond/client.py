@@ -11,24 +11,10 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from sessiond.api.wire import (
-    API,
-    Bundle,
-    Cluster,
-    DashboardLink,
-    Event,
-    Extended,
-    LoginEvent,
-    Plan,
-    Reloaded,
-    Service,
-    Session,
-    SshAccess,
-    Status,
-    Story,
-    Workflow,
-)
-from sessiond.api.wire_clusters import Check, Partitions
+from sessiond.api.wire import API, Bundle, Event, Extended, Plan, Session, SshAccess, Story
+from sessiond.api.wire_clusters import Check, Cluster, LoginEvent, Partitions
+from sessiond.api.wire_daemon import DashboardLink, Reloaded, Status
+from sessiond.api.wire_forms import Service, Workflow
 from sessiond.client_http import BODY_LIMIT, Answer, ClientError, NoDaemon, garbled
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from sessiond import __version__, logs, paths
-from sessiond.api import wire
+from sessiond.api import wire_daemon
 from sessiond.api.app import Routes, api_routes, make_api, served
 from sessiond.api.dashboard import serve_dashboard
 from sessiond.api.doorkeeper import Doorkeeper
@@ -236,7 +236,7 @@ class Daemon:
             self._folders,
         )
 
-        async def reload() -> wire.Reloaded:
+        async def reload() -> wire_daemon.Reloaded:
             return self._reload(desk)
 
         return api_routes(
@@ -251,7 +251,7 @@ class Daemon:
             ),
         )
 
-    def _reload(self, desk: Desk) -> wire.Reloaded:
+    def _reload(self, desk: Desk) -> wire_daemon.Reloaded:
         """Read the configuration again, all of it or nothing. Raises ConfigError."""
         self._notifier.reloading()
         try:

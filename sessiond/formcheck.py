@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sessiond import paths
-from sessiond.api import formview, wire
+from sessiond.api import formview, wire_forms
 from sessiond.client_http import ClientError
 from sessiond.config.beside import description
 from sessiond.config.catalogue import START, Catalogue, folders
@@ -16,7 +16,7 @@ from sessiond.config.workflows import FOLDER, read_file, wrong_beside
 from sessiond.core.errors import ConfigError, SessiondError, printable
 
 
-def named(name: str) -> wire.Workflow:
+def named(name: str) -> wire_forms.Workflow:
     """The form that is called so in the folders of services. Raises ClientError."""
     catalogue, warnings = _catalogue()
     try:
@@ -27,7 +27,7 @@ def named(name: str) -> wire.Workflow:
     return found
 
 
-def in_file(name: str) -> wire.Workflow:
+def in_file(name: str) -> wire_forms.Workflow:
     """The form in a file, wherever it lies; in a service's folder, it is for that service. Raises ClientError."""
     path = Path(name)
     try:

@@ -16,6 +16,9 @@ PACKAGE = Path(sessiond.__file__).parent
 STDLIB = sys.stdlib_module_names
 LANGUAGE = frozenset({"__future__", "collections", "dataclasses", "enum", "functools", "math", "re", "types", "typing"})
 
+# The words of the API.
+WIRE = frozenset(f"sessiond.api.{name}" for name in ("wire", "wire_clusters", "wire_daemon", "wire_forms"))
+
 # What each part may import beyond itself. "stdlib" is all of it, but what IMPURE and UNSTRUCTURED take away again.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": frozenset({"zlib"}),
@@ -50,18 +53,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "logs": frozenset({"sessiond.api.views", "sessiond.runtime.bus", "structlog", "stdlib"}),
     "daemon": frozenset({"sessiond", "anyio", "structlog", "aiohttp", "stdlib"}),
     "client_http": frozenset({"stdlib"}),
-    "client": frozenset(
-        {"sessiond.api.wire", "sessiond.api.wire_clusters", "sessiond.client_http", "sessiond.paths"}
-        | {"sessiond.__version__", "stdlib"}
-    ),
+    "client": frozenset(WIRE | {"sessiond.client_http", "sessiond.paths", "sessiond.__version__", "stdlib"}),
     # What is read from files without a daemon; formview holds no part of the daemon, and no library.
     "formcheck": frozenset(
-        {f"sessiond.{part}" for part in ("core", "config", "api.formview", "api.wire", "client_http", "paths")}
-        | {"stdlib"}
+        {f"sessiond.{part}" for part in ("core", "config", "api.formview", "client_http", "paths")} | WIRE | {"stdlib"}
     ),
     "cli": frozenset(
-        {"sessiond.client", "sessiond.formcheck", "sessiond.api.wire", "sessiond.api.wire_clusters", "sessiond.paths"}
-        | {"sessiond.__version__"}
+        WIRE
+        | {"sessiond.client", "sessiond.formcheck", "sessiond.paths", "sessiond.__version__"}
         | {"click", "rich", "stdlib"}
     ),
     "paths": frozenset({"stdlib"}),

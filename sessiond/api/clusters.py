@@ -7,7 +7,7 @@ import json
 import msgspec
 from aiohttp import web
 
-from sessiond.api import wire
+from sessiond.api import wire_clusters
 from sessiond.api.service import Desk
 from sessiond.api.views import problem_view, rfc3339
 from sessiond.core.errors import NotFound, Refused, printable
@@ -20,7 +20,7 @@ from sessiond.runtime.login import Asked, LoggedIn, Logins, Said
 
 
 class AnswersBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`wire.LoginAnswers`, checked. What people answer is in no repr."""
+    """`wire_clusters.LoginAnswers`, checked. What people answer is in no repr."""
 
     answers: list[str]
 
@@ -91,7 +91,7 @@ class ClusterRoutes:
         return name, cluster.keeper
 
 
-def cluster_view(cluster: Cluster, desk: Desk) -> wire.Cluster:
+def cluster_view(cluster: Cluster, desk: Desk) -> wire_clusters.Cluster:
     """A cluster as the API shows it."""
     now = desk.clock.now()
     observed = cluster.observed_at()
@@ -106,7 +106,7 @@ def cluster_view(cluster: Cluster, desk: Desk) -> wire.Cluster:
     }
 
 
-def _link_view(cluster: Cluster, desk: Desk, now: float) -> wire.ClusterLink:
+def _link_view(cluster: Cluster, desk: Desk, now: float) -> wire_clusters.ClusterLink:
     link = cluster.link
     if link is None:
         return {
@@ -134,7 +134,7 @@ def _link_view(cluster: Cluster, desk: Desk, now: float) -> wire.ClusterLink:
     }
 
 
-def _login_event(said: Said) -> wire.LoginEvent:
+def _login_event(said: Said) -> wire_clusters.LoginEvent:
     match said:
         case Asked(id=round_id, prompt=prompt, expires_in_s=left):
             return {

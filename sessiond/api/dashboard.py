@@ -14,7 +14,7 @@ import anyio
 import msgspec
 from aiohttp import web
 
-from sessiond.api import wire
+from sessiond.api import wire_daemon
 from sessiond.api.app import LARGEST_BODY, Handler, Routes, error_response, named, told
 from sessiond.api.dashboard_keys import LINK_S, Keys
 from sessiond.api.dashboard_page import PageRoutes, protect
@@ -32,7 +32,7 @@ _AGAIN = "`sessionctl dashboard` opens it again"
 
 
 class KeyBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`wire.DashboardKey`, checked. The key is in no repr."""
+    """`wire_daemon.DashboardKey`, checked. The key is in no repr."""
 
     key: str
 
@@ -55,7 +55,8 @@ class LinkRoutes:
         """An address that opens the dashboard once. What follows # stays in the browser: in no request, in no log."""
         if self._address is None:
             raise Refused("the gateway is off, and the dashboard with it", hint="set gateway in config.toml")
-        answer: wire.DashboardLink = {"url": f"http://{self._address}/#key={self._keys.link()}", "expires_in_s": LINK_S}
+        url = f"http://{self._address}/#key={self._keys.link()}"
+        answer: wire_daemon.DashboardLink = {"url": url, "expires_in_s": LINK_S}
         return web.json_response(answer)
 
 
@@ -76,7 +77,7 @@ class EntryRoutes:
         token = self._keys.enter(body.key)
         if token is None:
             raise Refused("this link was used before, or is too old", hint=_AGAIN)
-        answer: wire.DashboardToken = {"token": token}
+        answer: wire_daemon.DashboardToken = {"token": token}
         return web.json_response(answer)
 
     async def leave(self, request: web.Request) -> web.Response:

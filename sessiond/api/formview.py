@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sessiond.api import wire
+from sessiond.api import wire, wire_forms
 from sessiond.config.beside import BadPicture
 from sessiond.config.catalogue import Catalogue
 from sessiond.config.workflows import WorkflowFile, wrong_beside
@@ -13,7 +13,7 @@ from sessiond.forms.asks import asks
 from sessiond.forms.model import Condition, Form, Option, Param, in_words
 
 
-def of_catalogue(file: WorkflowFile, catalogue: Catalogue) -> wire.Workflow:
+def of_catalogue(file: WorkflowFile, catalogue: Catalogue) -> wire_forms.Workflow:
     """A form that is in a service's folder."""
     form = file.read()
     found = of_form(form, catalogue, path=str(file.path), name=file.name, folder=file.folder)
@@ -37,7 +37,7 @@ def picture_of(file: WorkflowFile, form: Form, catalogue: Catalogue) -> bytes | 
     return None
 
 
-def of_form(form: Form, catalogue: Catalogue, *, path: str, name: str = "", folder: str = "") -> wire.Workflow:
+def of_form(form: Form, catalogue: Catalogue, *, path: str, name: str = "", folder: str = "") -> wire_forms.Workflow:
     """A form, wherever its file is. ``folder`` is the service that it is for where it names none."""
     service = form.service or folder
     problems, warnings = list(form.problems), list(form.warnings)
@@ -60,7 +60,7 @@ def of_form(form: Form, catalogue: Catalogue, *, path: str, name: str = "", fold
     }
 
 
-def _param(param: Param) -> wire.WorkflowParam:
+def _param(param: Param) -> wire_forms.WorkflowParam:
     return {
         "name": param.dotted,
         "variable": param.variable,
@@ -80,7 +80,7 @@ def _param(param: Param) -> wire.WorkflowParam:
     }
 
 
-def _dependent(param: Param) -> list[wire.WorkflowOption]:
+def _dependent(param: Param) -> list[wire_forms.WorkflowOption]:
     if param.choices is None:
         return []
     return [
@@ -90,7 +90,7 @@ def _dependent(param: Param) -> list[wire.WorkflowOption]:
     ]
 
 
-def _option(option: Option, when: Sequence[Condition]) -> wire.WorkflowOption:
+def _option(option: Option, when: Sequence[Condition]) -> wire_forms.WorkflowOption:
     return {"value": option.value, "label": option.label or option.value, "when": _words(when)}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 from anyio import to_thread
 
-from sessiond.api import wire
+from sessiond.api import wire, wire_forms
 from sessiond.api.memory import Memory
 from sessiond.api.pictures import picture_answer
 from sessiond.api.service import Desk
@@ -51,7 +51,7 @@ class ServiceRoutes:
         except BadPicture as error:
             raise NotFound(f"the picture of {printable(entry.name)} cannot be used: {error}") from None
 
-    def _view(self, entry: Entry, forms: Sequence[str]) -> wire.Service:
+    def _view(self, entry: Entry, forms: Sequence[str]) -> wire_forms.Service:
         """A service as the API shows it; a parameter that is secret has no default to show."""
         last = self._memory.last(entry.name)
         return {

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from sessiond.api import wire
+from sessiond.api import wire, wire_forms
 from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
 from sessiond.core.errors import Refused, RemoteError, SessiondError, SpecError
@@ -72,7 +72,7 @@ class Starter:
             listener.close()
             raise
 
-    def fill(self, request: Request) -> wire.Filling:
+    def fill(self, request: Request) -> wire_forms.Filling:
         """A workflow's form as a person sees it with what the request says; nothing is begun."""
         sight = form_seen(self.memory.recalled(request), self._desk.catalogue(), self._places())
         return {

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sessiond import __version__
-from sessiond.api import wire
+from sessiond.api import wire_clusters, wire_daemon
 from sessiond.api.clusters import cluster_view
 from sessiond.api.service import Desk
 from sessiond.api.views import rfc3339
@@ -27,7 +27,7 @@ class StatusRoutes:
         state_dir: Path,
         socket_path: Path,
         config_file: Path,
-        reload: Callable[[], Awaitable[wire.Reloaded]],
+        reload: Callable[[], Awaitable[wire_daemon.Reloaded]],
     ) -> None:
         self._desk = desk
         self._state_dir = state_dir
@@ -46,7 +46,7 @@ class StatusRoutes:
         desk = self._desk
         herald = desk.herald.problem if desk.herald is not None else None
         now = [problem for problem in (herald, desk.engine.full) if problem is not None]
-        answer: wire.Status = {
+        answer: wire_daemon.Status = {
             "version": __version__,
             "pid": os.getpid(),
             "started": rfc3339(desk.started),
@@ -60,7 +60,7 @@ class StatusRoutes:
         }
         return web.json_response(answer)
 
-    def _clusters(self) -> list[wire.Cluster]:
+    def _clusters(self) -> list[wire_clusters.Cluster]:
         return [cluster_view(cluster, self._desk) for cluster in self._desk.clusters.by_name.values()]
 
     async def reload(self, _request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from anyio import to_thread
 
-from sessiond.api import formview, wire
+from sessiond.api import formview, wire_forms
 from sessiond.api.memory import Memory
 from sessiond.api.pictures import picture_answer
 from sessiond.api.service import Desk
@@ -21,7 +21,7 @@ from sessiond.runtime.resources import NAMES
 
 
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`wire.CheckWorkflow`, checked."""
+    """`wire_forms.CheckWorkflow`, checked."""
 
     file: str
     content: str
@@ -71,7 +71,7 @@ class WorkflowRoutes:
         catalogue = self._desk.catalogue()
         return catalogue.workflow(name), catalogue
 
-    def _remembered(self, view: wire.Workflow) -> wire.Workflow:
+    def _remembered(self, view: wire_forms.Workflow) -> wire_forms.Workflow:
         last = self._memory.last(view["name"])
         if last is not None:
             # what the form asked for once and does not now is not taken either

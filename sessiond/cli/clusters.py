@@ -12,7 +12,7 @@ from sessiond.cli.options import json_option
 from sessiond.cli.output import columns, safe, say, say_json, span, table
 
 if TYPE_CHECKING:
-    from sessiond.api.wire import Cluster
+    from sessiond.api.wire_clusters import Cluster
 
 _LINK, _ATTEMPTS, _COMMANDS = 3, 5, 6
 

@@ -20,7 +20,7 @@ from sessiond.client import ClientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sessiond.api.wire import LoginEvent
+    from sessiond.api.wire_clusters import LoginEvent
     from sessiond.client import LoginEvents
 
 _NOT_IN: Final = 4

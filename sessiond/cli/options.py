@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from sessiond.api.wire import WorkflowParam
+    from sessiond.api.wire_forms import WorkflowParam
     from sessiond.client import Client
 
 F = TypeVar("F", bound="Callable[..., Any]")

@@ -13,7 +13,7 @@ from sessiond.cli.output import columns, paint, safe, say, say_json, table
 from sessiond.cli.sheet import entries, fitting, what_it_is, words_about
 
 if TYPE_CHECKING:
-    from sessiond.api.wire import Param, Service
+    from sessiond.api.wire_forms import Param, Service
     from sessiond.client import Client
 
 

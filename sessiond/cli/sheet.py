@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sessiond.cli.output import cells, paint, safe, wrapped
 
 if TYPE_CHECKING:
-    from sessiond.api.wire import Workflow
+    from sessiond.api.wire_forms import Workflow
 
 _WIDEST: Final = 100
 """Lines longer than this are hard to read, however wide the terminal is."""

@@ -17,7 +17,8 @@ _SCHEDULERS = ("slurm", "pbs")
 _TIMED = ("backoff", "connecting")
 
 if TYPE_CHECKING:
-    from sessiond.api.wire import Cluster, Status
+    from sessiond.api.wire_clusters import Cluster
+    from sessiond.api.wire_daemon import Status
 
 
 @click.command()

@@ -16,7 +16,7 @@ from sessiond.cli.output import columns, paint, safe, say, say_json, wrapped
 from sessiond.cli.sheet import entries, fitting, paragraphs, words_about
 
 if TYPE_CHECKING:
-    from sessiond.api.wire import Workflow, WorkflowParam
+    from sessiond.api.wire_forms import Workflow, WorkflowParam
 
 
 @click.group(no_args_is_help=False)

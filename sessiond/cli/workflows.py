@@ -14,7 +14,7 @@ from sessiond.cli.sheet import what_it_is
 from sessiond.client import Client, ClientError
 
 if TYPE_CHECKING:
-    from sessiond.api.wire import Workflow
+    from sessiond.api.wire_forms import Workflow
 
 
 @click.command()

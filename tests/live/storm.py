@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sessiond.api.wire import ClusterLink, Session, StartRequest
+from sessiond.api.wire import Session, StartRequest
+from sessiond.api.wire_clusters import ClusterLink
 from tests.daemon import services
 from tests.daemon.traces import listening, marked
 from tests.daemon.workspace import Daemon, fetch, tag
