@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from . import manager
-from .manager import SOMEBODY, remove_group, until
+from .manager import SOMEBODY, remove_groups, until
 
 _PAM: Final = Path("/etc/pam.d/common-session")
 
@@ -159,8 +159,8 @@ class Machine:
             for pid in (*_children(self._power.pid), self._power.pid):
                 os.kill(pid, signal.SIGKILL)
             self._off()
-        for group in [group / self._folder.name for group in _hierarchies()]:
-            remove_group(group)
+        for group in _hierarchies():
+            remove_groups(group / self._folder.name)
 
     def root(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command there as root, without a login."""

@@ -196,12 +196,13 @@ def user_manager(account: int = 0) -> Iterator[UserManager]:
         manager = UserManager(folder, process.pid, account)
         until(lambda: (manager.runtime / "systemd/private").exists() or process.poll() is not None)
         assert process.poll() is None, manager.log.read_text()
-        manager.systemctl("is-system-running", "--wait", check=False)
+        # the socket is there a moment before somebody listens
+        until(lambda: manager.systemctl("is-system-running", "--wait", check=False) in ("running\n", "degraded\n"))
         yield manager
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        remove_group(slice_)
+        remove_groups(slice_)
         shutil.rmtree(folder)
 
 
@@ -232,14 +233,13 @@ def _cgroup2() -> Path | None:
     return None
 
 
-def remove_group(group: Path) -> None:
-    """Remove a control group and those below it, once all of their processes are gone.
+def remove_groups(group: Path) -> None:
+    """Remove a control group and those below it, when the last of their processes has gone.
 
-    A process that is ending is listed in cgroup.procs no longer a moment before the kernel counts it no longer; a group
-    that is not empty is busy until then.
+    It is still there for the kernel when cgroup.procs does not show it any more: its other threads end after the first.
     """
 
-    def is_gone() -> bool:
+    def removed() -> bool:
         try:
             for path in sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True):
                 path.rmdir()
@@ -249,7 +249,7 @@ def remove_group(group: Path) -> None:
             return False
         return True
 
-    until(is_gone)
+    until(removed)
 
 
 def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
