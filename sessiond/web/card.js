@@ -51,7 +51,7 @@ export function about(session) {
   return [
     said !== state(session) && h("p", { class: "phrase" }, sentence(said, ...names)),
     when ?? (following(session) && h("p", { class: "soft" }, sentence(following(session), ...names))),
-    reason, trouble(session.problem, `${session.phrase} ${session.next}`, session.severity === "ok"), trouble(session.licence?.problem), timeLeft(session),
+    reason, trouble(session.outcome === "walltime" ? null : session.problem, `${session.phrase} ${session.next}`, session.severity === "ok"), trouble(session.licence?.problem), timeLeft(session),
   ];
 }
 
