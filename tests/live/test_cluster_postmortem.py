@@ -90,7 +90,7 @@ def test_the_cause_of_each_unexpected_end_is_collected() -> None:
         assert (["line 102", "the password is ***"], 200) == (found["fails"]["log"][::199], len(found["fails"]["log"]))
         assert "node1" in found["fails"]["tunnel"]
         assert "" == found["removed"]["tunnel"]
-        assert "stopped: cancelled on the cluster" == me.client.session("removed")["phrase"]
+        assert "cancelled on the cluster" == me.client.session("removed")["phrase"]
         for name in outcomes:
             why = me.ctl("why", name).out
             assert "scontrol show job: JobState=" in why
