@@ -180,10 +180,10 @@ def table(
         # First what is beyond its need, the furthest first; then, on a narrow terminal, what is widest.
         for floor in (needs, [_NARROWEST] * len(head)):
             while total(sizes) > width:
-                widest = max((one for one in shrink if one in shown), key=lambda column: sizes[column] - floor[column])
-                if sizes[widest] <= floor[widest]:
+                over = [column for column in shrink if column in shown and sizes[column] > floor[column]]
+                if not over:
                     break
-                sizes[widest] -= 1
+                sizes[max(over, key=lambda column: sizes[column] - floor[column])] -= 1
 
     def line(row: Sequence[str], painted: Callable[[int, str], str]) -> str:
         parts = []

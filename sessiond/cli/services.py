@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,9 @@ from sessiond.cli.sheet import entries, fitting, what_it_is, words_about
 if TYPE_CHECKING:
     from sessiond.api.wire_forms import Param, Service
     from sessiond.client import Client
+
+_TITLE: Final = 60
+"""So much of a title is cut only where the descriptions have gone already."""
 
 
 @click.command()
@@ -55,7 +58,7 @@ def _list(found: list[Service]) -> None:
         ("NAME", "TITLE", "FORMS", "DESCRIPTION"),
         rows,
         width=columns(sys.stdout),
-        shrink={3: 32},
+        shrink={1: _TITLE, 3: 32},
         drop=(3,),
         look=lambda row, column: "error" if column == 3 and found[row]["problems"] else "",
     )

@@ -43,6 +43,16 @@ def test_an_error_fits_the_terminal(ctl: Ctl, columns: int) -> None:
     assert all(line.startswith("  ") for line in lines[1:])
 
 
+@pytest.mark.parametrize("columns", [20, 30, 40, 60])
+@pytest.mark.parametrize("verb", ["ls", "services", "workflows", "clusters", "partitions frontier"])
+def test_a_table_for_the_narrowest_terminal(ctl: Ctl, canned: Canned, verb: str, columns: int) -> None:
+    """However few columns there are, a list is a list; one of services keeps its lines there, too."""
+    done = ctl(*verb.split(), COLUMNS=str(columns))
+    assert (0, False) == (done.status, "Traceback" in done.err)
+    if columns >= 40 and verb in ("ls", "services"):
+        assert max(map(cells, done.out.splitlines())) <= columns
+
+
 def test_folding() -> None:
     """At words, by columns; what fits nowhere stays where it is, and without a width all is one line."""
     assert ["one two three four", "    five six"] == hanging("one two three four five six", 20, 4)

@@ -72,6 +72,8 @@ def test_a_table_shrinks_and_drops() -> None:
     assert lines == ["NAME  STATE", "name  a long phrase…"]
     lines = table(("NAME", "STATE", "URL"), rows, width=40, shrink={1: 8}, drop=(2,))
     assert lines == ["NAME  STATE          URL", "name  a long phras…  http://example.org/"]
+    lines = table(("NAME", "STATE", "URL"), rows, width=8, shrink={2: 8}, drop=(2,))
+    assert lines == ["NAME  STATE", "name  a long phrase that goes on"]
 
 
 def test_tail_keeps_little() -> None:
