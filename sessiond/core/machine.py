@@ -117,9 +117,12 @@ def deadline_s(session: Session) -> float | None:
     if seconds == READY_WITHIN:
         return session.spec.service.ready_within_s
     if seconds == MAX_WAIT:
-        # What was put back into the queue has worked before: to end it then might lose that.
-        first = session.job is not None and not session.job.restarts and session.ready_at is None
-        return session.spec.max_wait_s if first else None
+        # What was put back into the queue has worked before: to end it then might lose that. One whose node is being
+        # prepared has got one.
+        job = session.job
+        if job is None or job.restarts or job.phase is Phase.CONFIGURING or session.ready_at is not None:
+            return None
+        return session.spec.max_wait_s
     return seconds
 
 
@@ -189,7 +192,7 @@ def _with_facts(after: Session, before: Session, event: Event, now: float) -> Se
                 ends_by=event.ends_by,
                 expected_start=None,
                 restarts=event.restarts,
-                allowed_s=max(after.job.allowed_s, allowed_s),
+                allowed_s=max(after.job.allowed_s if after.job.restarts == event.restarts else 0.0, allowed_s),
             )
             kept = after.endpoint if after.state is not State.START else None
             return replace(after, job=job_ref, endpoint=kept)

@@ -287,6 +287,7 @@ def test_a_job_waits_for_its_first_node_as_long_as_was_said() -> None:
     assert limited.job is not None
     assert deadline_s(replace(limited, job=replace(limited.job, restarts=1))) is None
     assert deadline_s(replace(limited, ready_at=NOW)) is None
+    assert deadline_s(replace(limited, job=replace(limited.job, phase=Phase.CONFIGURING))) is None
     ended = step(limited, DeadlineExpired(), NOW).after
     assert (State.KILL, Outcome.FAILED, "queue-timeout") == (
         ended.state,
@@ -321,9 +322,10 @@ def test_the_longest_walltime_of_a_run_is_kept() -> None:
         JobRunning(),
         JobRunning(started=NOW, ends_by=NOW + 7200),
         JobPending(restarts=1),
-        JobRunning(started=NOW, ends_by=NOW + 60),
+        JobRunning(started=NOW, ends_by=NOW + 60, restarts=1),
+        JobRunning(started=NOW, ends_by=NOW + 30, restarts=2),  # nobody looked while it waited
     ):
         job = story.hears(event).session.job
         assert job is not None
         allowed.append(job.allowed_s)
-    assert [3600.0, 3600.0, 3600.0, 7200.0, 0.0, 60.0] == allowed
+    assert [3600.0, 3600.0, 3600.0, 7200.0, 0.0, 60.0, 30.0] == allowed
