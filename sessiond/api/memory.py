@@ -73,9 +73,9 @@ class Memory:
                 hint="leave it out; what is given now is remembered for the next time",
             )
         here = request.cluster in ("", last.cluster)
-        spoken = any(_is_scheduler(name) for name in request.settings)
+        spoken = [value.lower() for name, value in request.settings.items() if _is_scheduler(name)]
         mode = last.mode if here and not spoken else ""
-        same = here and request.mode in ("", last.mode)
+        same = here and {request.mode, *spoken} <= {"", last.mode}
         return replace(
             request,
             cluster=request.cluster or last.cluster,

@@ -71,7 +71,9 @@ def test_another_place_or_mode(memory: Memory) -> None:
     assert ("local", "", (), None) == (there.cluster, there.mode, there.directives, there.max_wait_s)
     login = memory.recalled(replace(AGAIN, mode="controller"))
     assert ("frontier", "controller", ()) == (login.cluster, login.mode, login.directives)
-    assert "" == memory.recalled(replace(AGAIN, settings={"pwrl_host.jobschedulertype": "CONTROLLER"})).mode
+    for word, directives, max_wait_s in (("CONTROLLER", (), None), ("SLURM", ("--nice",), 60.0)):
+        spoken = memory.recalled(replace(AGAIN, settings={"pwrl_host.jobschedulertype": word}))
+        assert ("", directives, max_wait_s) == (spoken.mode, spoken.directives, spoken.max_wait_s)
 
 
 def test_what_is_said_again_is_added(memory: Memory) -> None:
