@@ -34,7 +34,7 @@ from sessiond.api.gateway_door import Door, Doors
 from sessiond.api.gateway_headers import RawHeaders, wants_websocket
 from sessiond.api.gateway_relay import Lines, Route, Unintelligible, Unreachable, open_lines
 from sessiond.api.gateway_socket import UPGRADE, join
-from sessiond.api.gateway_target import Target, parse
+from sessiond.api.gateway_target import Target, on_this_host, parse
 from sessiond.api.peers import Allow, Peers, port_of
 from sessiond.api.waiting import POLL_HEADER, Notice, answer, poll_answer
 from sessiond.core.spec import Prefix, Scheme
@@ -154,7 +154,7 @@ class _Gateway:
             return answer(_foreign_page(door), html=html)
         cookies = self._cookies(door, "/" if name else f"{target.public}/") if came_with_token else ()
         if came_with_token and request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate":
-            return _elsewhere(303, target.public + target.rest, cookies)
+            return _elsewhere(303, on_this_host(target.public + target.rest), cookies)
         visit = _Visit(request=request, door=door, target=target, html=html, cookies=cookies)
         if POLL_HEADER in request.headers:
             return poll_answer(_state_of(door))
@@ -181,7 +181,7 @@ class _Gateway:
             return _no_name(name)
         found = self._at_path(raw)
         if not isinstance(found, Notice):
-            return found if found[1].open_port == door.open_port else _not_here(door)
+            return found if found[1].session_id == door.session_id else _not_here(door)
         if parse(raw) is None and door.prefix is Prefix.STRIP and raw.startswith("/"):
             return Target(root="", open_port=door.open_port, rest=raw), door
         if raw.partition("?")[0] == "/":

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from multidict import CIMultiDict, MultiMapping
 
 from sessiond.api.doorkeeper import is_own_cookie, split_cookies
-from sessiond.api.gateway_target import Target
+from sessiond.api.gateway_target import Target, on_this_host
 from sessiond.core.spec import Prefix
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -115,4 +115,4 @@ def _public(location: str, target: Target, prefix: Prefix, upstream: tuple[str, 
     rest = location[match.end() :]
     if not rest.startswith("/"):
         rest = "/" + rest
-    return target.public + rest if prefix is Prefix.STRIP else rest
+    return on_this_host(target.public + rest if prefix is Prefix.STRIP else rest)

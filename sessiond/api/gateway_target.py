@@ -56,3 +56,11 @@ def parse(raw: str) -> Target | None:
     if match is None:
         return None
     return Target(root=match[1], open_port=int(match[2]), rest=raw[match.end() :])
+
+
+def on_this_host(path: str) -> str:
+    """``path`` as a ``Location`` names it: with two slashes at its beginning it would be the name of another host.
+
+    Browsers take a backslash for a slash. Where the reference is resolved the dot goes again (RFC 3986, 5.2.4).
+    """
+    return f"/.{path}" if path[1:2] in ("/", "\\") else path

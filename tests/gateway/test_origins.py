@@ -50,6 +50,22 @@ async def test_redirects_of_such_a_service_stay_at_the_root() -> None:
     assert "/in?a" == headers["location"]
 
 
+@pytest.mark.parametrize("path", ["//elsewhere.example/a", "/\\elsewhere.example/a"])
+async def test_no_path_becomes_the_name_of_a_host(path: str) -> None:
+    """Neither one that a browser is sent on to without its token, nor one that the service redirects to."""
+    canned = Canned()
+    async with raw_service(canned.talk) as upstream, house(door(upstream)) as at:
+        here = f"lab.localhost:{at.port}"
+        asked = f"GET {path}?sessiond={TOKEN} HTTP/1.1"
+        status, headers, _ = await ask(at, asked, "Sec-Fetch-Mode: navigate", host=here, cookie=False)
+        assert (303, f"/.{path}") == (status, headers["location"])
+        canned.reply = (
+            f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{upstream[1]}{path}\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+        _, headers, _ = await ask(at, "GET / HTTP/1.1", host=here)
+    assert f"/.{path}" == headers["location"]
+
+
 async def test_a_service_that_knows_its_prefix_keeps_it() -> None:
     """Its root leads there, the token kept; nothing else is at the root."""
     canned = Canned()
@@ -81,6 +97,16 @@ async def test_no_session_is_at_anothers_name(host: str) -> None:
             )
             assert status in (403, 404)
     assert [] == canned.heads
+
+
+async def test_a_port_that_another_session_has_now_is_not_this_ones() -> None:
+    """The name of one that is over leads to nothing of whoever has its port today, even for those who may go there."""
+    canned = Canned()
+    async with raw_service(canned.talk) as upstream, house(door(upstream, name="new")) as at:
+        over = door(None, session_id=OTHER, ended=True)
+        at.book.named = lambda name: over if name == over.name else None  # type: ignore[method-assign]  # one port, twice
+        status, _, _ = await ask(at, f"GET /me/{PORT}/ HTTP/1.1", host=f"lab.localhost:{at.port}")
+    assert (404, []) == (status, canned.heads)
 
 
 async def test_the_cookie_is_for_the_whole_origin() -> None:
