@@ -104,7 +104,8 @@ class Teller:
     def _living(self, session: Session) -> list[str]:
         """What is known of why a living session cannot be reached; nothing where it can."""
         found = []
-        if self._desk.link(session)["state"] != "up" and (link := self._postmortems.link(session)):
+        down = session.live and self._desk.link(session)["state"] != "up"
+        if down and (link := self._postmortems.link(session)):
             found.append(f"the connection to its cluster: {link}")
         if session.state is State.TUNNEL and (trouble := self._postmortems.tunnel(session)):
             found.append(f"the last trouble on the way to its service: {trouble}")

@@ -120,7 +120,8 @@ class PostMortems:
         if now:
             return now
         last, at = self._links.get(session.spec.cluster, ("", 0.0))
-        told = last and at >= session.created
+        over = session.ended_at if session.ended_at is not None else at
+        told = last and session.created <= at <= over
         return f"last trouble, {about(self._clock.now() - at)} earlier: {last}" if told else ""
 
     def tunnel(self, session: Session) -> str:

@@ -35,3 +35,4 @@ def test_watchers_hear_of_links(workspace: Workspace) -> None:
     session = workspace.client.session("there")
     assert ("render", "ended") == (session["state"], workspace.client.stop("there")["state"])
     assert "far is unreachable" in session["phrase"]
+    assert "the connection to its cluster" not in workspace.ctl("why", "there").out  # of no interest any more

@@ -264,6 +264,7 @@ async def test_the_last_trouble_of_a_link_is_remembered(virtual: VirtualClock, t
         found.link_changed(LinkChanged(at=virtual.now(), before=LinkState.AUTHENTICATING, link=up))
         assert "last trouble, 0 s earlier: unreachable for 0 s: no route to host" == found.link(session)
         assert "" == found.link(replace(session, created=virtual.now() + 1))
+        assert "" == found.link(replace(session, ended_at=virtual.now() - 1))
 
 
 async def test_what_is_forgotten_stays_forgotten(virtual: VirtualClock, tmp_path: Path) -> None:
