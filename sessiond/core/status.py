@@ -253,7 +253,9 @@ def _last_seen(session: Session, phrase: str) -> str:
     if _was_up(session):
         return "running"
     alone = session.spec.mode in (Mode.LOCAL, Mode.CONTROLLER)
-    return "waiting for a node" if session.state is State.WAIT_FOR_NODE and not alone else phrase
+    prepared = session.job is not None and session.job.phase is Phase.CONFIGURING
+    waits = session.state is State.WAIT_FOR_NODE and not alone and not prepared
+    return "waiting for a node" if waits else phrase
 
 
 def _was_up(session: Session) -> bool:

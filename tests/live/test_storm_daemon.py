@@ -27,7 +27,7 @@ def test_a_restart_while_the_cluster_is_out_of_reach(cluster: Cluster) -> None:
         until(lambda: "unreachable" in it.me.client.session("waits")["phrase"], "the link's state is told")
         words = it.said("ls")
         assert "running, but bed is unreachable for" in words, words
-        assert "its node is being prepared, but bed is unreachable for" in words
+        assert "its node is being prepared, but bed is unreachable for" in words, words
         assert "no way there" in it.said("clusters") or "no route" in it.said("clusters").lower(), it.said("clusters")
         assert "reconnecting by itself; its job goes on meanwhile" in it.said("why", "runs")
         for one in (runs, waits):
