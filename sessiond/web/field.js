@@ -11,7 +11,7 @@ export class Field {
     this.touched = false;
     this.id = unique("field");
     this.problem = h("p", { class: "wrong", id: `${this.id}-wrong` });
-    const help = h("p", { class: "help", id: `${this.id}-help` }, param.help);
+    this.help = h("p", { class: "help", id: `${this.id}-help` }, param.help);
     this.about = h("p", { class: "help", id: `${this.id}-about` });
     this.remark = h("p", { class: "remark", id: `${this.id}-remark` });
     this.input = this.#made();
@@ -21,7 +21,7 @@ export class Field {
     for (const event of ["input", "change"]) this.input.addEventListener(event, () => { this.touched = true; changed(this); });
     const label = h("label", { for: this.id }, param.label || param.name.split(".").pop(), param.required && h("span", { class: "soft" }, " (required)"));
     const box = param.type === "boolean";
-    this.element = h("div", { class: box ? "field check" : "field" }, box ? [this.input, label] : [label, this.input], param.help && help, this.about, this.remark, this.problem);
+    this.element = h("div", { class: box ? "field check" : "field" }, box ? [this.input, label] : [label, this.input], param.help && this.help, this.about, this.remark, this.problem);
   }
 
   #made() {
@@ -76,6 +76,11 @@ export class Field {
     }
     // Firefox shows a label in the place of the name
     fill(this.list, choices.map((one) => h("option", { value: one.name, label: one.text && `${one.name}: ${one.text}` })));
+  }
+
+  // Other words for what it wants.
+  explain(text) {
+    this.help.textContent = text;
   }
 
   // What to know about what is in it, without being wrong: a remark, and plain words.

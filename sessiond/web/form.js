@@ -47,11 +47,11 @@ function draw(box, about, isForm, shown) {
   const label = new Field(plainText("name", "Name", "Small letters, digits and hyphens; empty: it is named for you"), later);
   const cluster = new Field({ name: "cluster", label: "Cluster", type: "select", help: "" }, () => { offerModes(); later(); });
   const mode = new Field({ name: "mode", label: "How", type: "select", help: "" }, later);
-  const time = new Field(plainText("time", "Walltime", "Such as 02:00:00; empty: what is usual there"), later);
+  const time = new Field(plainText("time", "Walltime", "Such as 02:00:00"), later);
   const partition = new Field(plainText("partition", "Partition or queue", "Empty: the usual one"), later);
   const account = new Field(plainText("account", "Account", "Empty: the usual one"), later);
-  const directives = new Field({ name: "directives", label: "More for the scheduler", type: "textarea", help: "One directive a line, such as --exclusive" }, later);
-  const patience = new Field(plainText("max_wait", "Longest wait", "It is given up if it has no node after so long, such as 2h; empty: it waits"), later);
+  const directives = new Field({ name: "directives", label: "More for the scheduler", type: "textarea", help: "One a line, such as --exclusive" }, later);
+  const patience = new Field(plainText("max_wait", "Longest wait", "Such as 2h"), later);
   const own = about.params.filter((one) => !["hidden", "resource"].includes(one.type)).map((one) => new Field(kindOf(one), later));
   const scheduled = [time, partition, account, directives];
   const partitions = new Partitions(placed);
@@ -62,6 +62,7 @@ function draw(box, about, isForm, shown) {
   offerModes();
   cluster.element.hidden = clusters.length < 2;
   const spoken = [["--name", label], ["--mode", mode], ["--time", time], ["--max-wait", patience], ["--directive", directives]];
+  explain();
   const isOf = (word, text) => text.startsWith(`${word}:`) || text.startsWith(`${word} `);
 
   const sections = new Map();
@@ -74,6 +75,7 @@ function draw(box, about, isForm, shown) {
   const memory = h("p", { class: "soft", hidden: !again }, "Values of the last time are filled in. ", button("Take the form's own", () => {
     again = false;
     memory.hidden = true;
+    explain();
     look();
   }, { class: "link" }));
 
@@ -82,6 +84,14 @@ function draw(box, about, isForm, shown) {
     h("div", { class: "intro" }, thumbnail(about.thumbnail, about.title || about.name), h("div", {}, h("h1", {}, about.title || about.name), h("div", { class: "soft prose" }, markdown(about.description)))),
     about.problems.length ? trouble({ message: about.problems.join("\n") }) : [memory, form]);
   look();
+
+  // What an empty field means. What was said the last time is taken where it fits the cluster, and not shown here.
+  function explain() {
+    const last = again ? "as the last time, or " : "";
+    time.explain(`Such as 02:00:00; empty: ${last}what is usual there`);
+    patience.explain(`It is given up if it has no node after so long, such as 2h; empty: ${last}it waits`);
+    directives.explain(`One directive a line, such as --exclusive; empty: ${last}none`);
+  }
 
   function kindOf(param) {
     return isForm ? param : { ...param, type: param.options.length ? "select" : param.secret ? "text" : param.type, options: param.options.map((one) => ({ value: one, label: one })) };

@@ -138,6 +138,19 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Bro
 
 
 @EACH
+async def test_a_form_says_what_an_empty_field_means(house: Workspace, browser: Browser) -> None:
+    """After a first start it is what was said then; without a word of that again once the form's own values are taken."""
+    words = "[...document.querySelectorAll('.help')].map(e => e.textContent).filter(t => t.includes('empty: as the last'))"
+    async with opened(house, browser) as page:
+        await anyio.to_thread.run_sync(lambda: house.start("pages", name="first", set={"service_word": "one"}))
+        await page.ask("location.hash = '#/new/pages'")
+        await page.until(f"{words}.length === 3")
+        assert "such as 2h; empty: as the last time, or it waits" in "".join(await page.ask(words))
+        await page.ask(PRESS.format("Take the form's own"))
+        await page.until(f"{words}.length === 0")
+
+
+@EACH
 async def test_a_reload_stays_and_another_tab_does_not(house: Workspace, browser: Browser) -> None:
     """The tab remembers what it is known by; a link from the history, or the bare address, opens nothing."""
     async with opened(house, browser) as page:
