@@ -6,7 +6,7 @@ Times are RFC 3339 in UTC (``2026-01-31T09:30:00.123Z``); what is unknown is nul
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 API: Final = "/v1"
 
@@ -243,6 +243,3 @@ class Bundle(TypedDict):
 
     story: Story
     files: dict[str, str]
-
-
-Json = dict[str, Any]

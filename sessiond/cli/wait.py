@@ -20,7 +20,6 @@ _WAY: Final = ("render", "submit", "wait-for-node", "start", "tunnel", "running"
 """The states of a session that goes well, in their order: who is past one has reached it."""
 
 _STATES: Final = (*_WAY, "reconcile", "abandon", "verify", "kill", "ended")
-_TRY_AGAIN: Final = 75
 _INTERRUPTED: Final = 130
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

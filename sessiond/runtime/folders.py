@@ -17,7 +17,6 @@ from sessiond.core.session import Outcome, Session, State
 from sessiond.render.url import slug
 from sessiond.runtime.bus import Published
 
-_SUBMITTED = frozenset({State.SUBMIT, State.RECONCILE, State.WAIT_FOR_NODE, State.START, State.TUNNEL})
 _SECRET_FILES = frozenset({"secrets.sh"})
 
 

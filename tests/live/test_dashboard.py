@@ -139,8 +139,8 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Bro
 
 @EACH
 async def test_a_form_says_what_an_empty_field_means(house: Workspace, browser: Browser) -> None:
-    """After a first start it is what was said then; without a word of that again once the form's own values are taken."""
-    words = "[...document.querySelectorAll('.help')].map(e => e.textContent).filter(t => t.includes('empty: as the last'))"
+    """After a first start it is what was said then, until the form's own values are taken."""
+    words = "[...document.querySelectorAll('.help')].map(e => e.textContent).filter(t => t.includes('as the last'))"
     async with opened(house, browser) as page:
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="first", set={"service_word": "one"}))
         await page.ask("location.hash = '#/new/pages'")
