@@ -205,9 +205,11 @@ def when(text: str | None) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        found.astimezone()
+    except (ValueError, OverflowError):  # one at an end of the calendar may have none here
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found
 
 
 def clock(text: str | None) -> str:

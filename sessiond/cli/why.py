@@ -10,7 +10,7 @@ import click
 
 from sessiond.cli.launch import connect
 from sessiond.cli.options import json_option, name_argument
-from sessiond.cli.output import ago, clock, columns, expected, hanging, paint, safe, say, say_json
+from sessiond.cli.output import ago, clock, columns, expected, hanging, paint, safe, say, say_json, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def told(story: Story, paint: Callable[[str, str], str], width: int | None = Non
         yield ""
         yield paint("What is known:", "strong")
         for text in story["evidence"]:
-            yield from hanging("  " + safe(_TIME.sub(lambda found: clock(found[0]), text)), width, 4)
+            yield from hanging("  " + safe(_TIME.sub(_local, text)), width, 4)
     if story["next"]:
         yield ""
         yield from _titled("Next:", safe(story["next"]), paint, width)
@@ -117,6 +117,11 @@ def _titled(title: str, text: str, paint: Callable[[str, str], str], width: int 
     first, *more = hanging(f"{title} {text}", width, 2)
     yield paint(title, "strong") + first.removeprefix(title)
     yield from more
+
+
+def _local(found: re.Match[str]) -> str:
+    """A time in a sentence as this machine's clocks show it. What only looks like one stays as it is."""
+    return clock(found[0]) if when(found[0]) else found[0]
 
 
 def _in(text: str, longer: str) -> bool:

@@ -79,3 +79,16 @@ def test_why(ctl: Ctl, canned: Canned, kind: str, columns: int) -> None:
     about, _, log = plain.out.partition("The last lines of its log:")
     assert max(map(len, about.splitlines())) <= columns
     assert bool(log) == bool(story["log"])
+
+
+def test_what_only_looks_like_a_time_stays(ctl: Ctl, canned: Canned) -> None:
+    """Whoever writes a job's comment writes evidence, too: no date of theirs keeps the story from being told."""
+    story = recorded("cancelled")
+    times = ("2026-13-45T99:99:99Z", "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z")
+    story["evidence"] = [f"sacct: Comment={text}" for text in times]
+    name = story["session"]["name"]
+    canned.sessions[name], canned.stories[name] = story["session"], story
+    shown = [ctl("why", name, TZ=zone) for zone in ("EAST-14", "WEST14")]
+    assert [0, 0] == [done.status for done in shown]
+    assert [True, True] == [f"Comment={times[0]}" in done.out for done in shown]
+    assert [times[2] in shown[0].out, times[1] in shown[1].out] == [True, True]

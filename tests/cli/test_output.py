@@ -10,7 +10,7 @@ import pytest
 
 from sessiond.cli.logs import tail
 from sessiond.cli.neutral import Neutral
-from sessiond.cli.output import ago, cells, cut, left, safe, span, table, when
+from sessiond.cli.output import ago, cells, clock, cut, left, safe, span, table, when
 from tests.cli.conftest import ROOT
 
 HEAVY = {"asyncio", "anyio", "asyncssh", "aiohttp", "msgspec", "structlog", "rich", "http.client", "ssl", "sqlite3"}
@@ -57,6 +57,8 @@ def test_times() -> None:
     now = datetime.now(UTC)
     assert (ago(None), ago("yesterday"), left(""), when("2026-13-01")) == ("", "", "", None)
     assert ago((now - timedelta(hours=1, seconds=5)).isoformat()) == "1h00m"
+    for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        assert (None, "unknown", "") == (when(text), clock(text), ago(text))
     assert left((now + timedelta(hours=1, seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ")) == "1h00m"
 
 
