@@ -19,7 +19,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that only read (RFC 9110, section 9.2.1): a browser sends them across sites without asking."""
 
 _COOKIE = re.compile(r"sessiond_[0-9]+\Z")
-_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|([a-z0-9_.-]+)\.localhost|\[::1\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?:127(?:\.[0-9]{1,3}){3}|localhost|([a-z0-9_.-]+)\.localhost|\[::1\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE
+)
 
 
 class Doorkeeper:

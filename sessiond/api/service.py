@@ -9,7 +9,7 @@ from sessiond.api import wire
 from sessiond.api.doorkeeper import Doorkeeper
 from sessiond.api.views import problem_view, rfc3339, session_view
 from sessiond.config.catalogue import Catalogue
-from sessiond.config.model import ClusterConfig
+from sessiond.config.model import NAMED_HOSTS, ClusterConfig
 from sessiond.core.errors import Conflict, NotFound, SpecError, printable
 from sessiond.core.ids import ClusterName
 from sessiond.core.licence import tell
@@ -89,8 +89,9 @@ class Desk:
     def address(self, session: Session) -> str:
         """The same without what opens the gateway; with the gateway off, at the session's own port."""
         host, own = self.gateway or f"127.0.0.1:{session.open_port}", self.gateway is None
-        if self.gateway is not None and self.own_origins():
-            host, own = f"{session.name}.localhost:{self.gateway.rpartition(':')[2]}", True
+        where, _, port = host.rpartition(":")
+        if not own and self.own_origins() and where.strip("[]") in NAMED_HOSTS:
+            host, own = f"{session.name}.localhost:{port}", True
         service = session.spec.service
         origin = f"{Scheme.HTTP if self.gateway is not None else service.scheme}://{host}"
         through = not own or service.prefix is Prefix.KEEP

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from sessiond.config import values
 from sessiond.config.model import (
     LOCAL,
+    NAMED_HOSTS,
     ClusterConfig,
     Config,
     DaemonConfig,
@@ -211,4 +212,8 @@ def _without_effect(config: Config, document: Document) -> list[str]:
     found: list[tuple[tuple[str, ...], str]] = []
     if not config.idle.after_s and config.idle != IdleConfig():
         found.append((("idle", "warn"), "has no effect: idle sessions are not ended"))
+    gateway = config.daemon.gateway
+    if config.daemon.own_origins and (gateway is None or gateway.host not in NAMED_HOSTS):
+        why = "the gateway is off" if gateway is None else f"names below localhost do not lead to {gateway.host}"
+        found.append((("daemon", "own_origins"), f"has no effect: {why}"))
     return [f"{document.where(key)}: {text}" for key, text in found]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from sessiond.core.ids import ClusterName
 
@@ -54,6 +55,10 @@ class PortRange:
 
     first: int = 50000
     last: int = 55500
+
+
+NAMED_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Where names below localhost lead to; to no other address of loopback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

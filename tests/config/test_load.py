@@ -177,6 +177,17 @@ def test_a_warning_time_without_an_end_has_no_effect(tmp_path: Path) -> None:
     ).warnings
 
 
+@pytest.mark.parametrize(
+    ("gateway", "why"), [("", "the gateway is off"), ("127.0.0.2:0", "names below localhost do not lead to 127.0.0.2")]
+)
+def test_own_origins_without_a_place_have_no_effect(tmp_path: Path, gateway: str, why: str) -> None:
+    """Where no name below localhost leads to the gateway, sessions have no host names, and that is said."""
+    text = f'[daemon]\ngateway = "{gateway}"\nown_origins = true\n'
+    assert (f"config.toml:3 daemon.own_origins: has no effect: {why}",) == load(write(tmp_path, text)).warnings
+    for named in ("127.0.0.1:0", "[::1]:0", "localhost:0"):
+        assert () == load(write(tmp_path, text.replace(f'"{gateway}"', f'"{named}"'))).warnings
+
+
 BAD = """\
 deamon = 1
 notify = true
