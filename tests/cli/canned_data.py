@@ -303,7 +303,12 @@ def plan(body: dict[str, Any]) -> dict[str, Any]:
         "cluster": body.get("cluster", "local"),
         "mode": body.get("mode", "local"),
         "folder": "/home/me/sessiond/k3f9q2m7x0ab",
-        "files": {"inputs.sh": f"service_name='{body['service']}'\n", "session.sh": "#!/bin/bash\n\ttrue \x1b[2J\n"},
+        "files": {
+            "inputs.sh": f"service_name='{body['service']}'\n",
+            "session.sh": "#!/bin/bash\n\ttrue \x1b[2J\n",
+            "lib/watch.sh": "trap sessiond_publish EXIT\n",
+            "run.sh": "#!/bin/sh\n",
+        },
         "submit": "setsid bash run.sh",
         "scheduler": "",
         "ports": {"openPort": "50007", "servicePort": "a free one"},
