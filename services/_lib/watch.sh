@@ -168,7 +168,8 @@ for ((sessiond_try = 0; sessiond_try <= sessiond_retries; sessiond_try++)); do
   sessiond_interrupted=yes
   while [ -n "$sessiond_interrupted" ]; do
     sessiond_interrupted=""
-    wait "$sessiond_service"
+    # Bash's own word about what was killed, with the lines above in it, does not belong into the session's log.
+    wait "$sessiond_service" 2>/dev/null
     sessiond_status=$?
   done
   if [ $sessiond_status = 0 ] || [ -n "$sessiond_caught" ]; then break; fi

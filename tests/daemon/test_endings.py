@@ -93,6 +93,7 @@ def test_a_template_that_is_killed(here: Workspace) -> None:
     ended = here.cleaned(session["id"])
     assert "failed" == ended["outcome"]
     assert "KILL" in ended["phrase"]
+    assert "" == here.ctl("logs", session["id"]).out  # bash's "line 171: Killed ..." is nobody's output
 
 
 def test_the_whole_session_is_killed(here: Workspace) -> None:
