@@ -44,10 +44,12 @@ def follow(
     *,
     timeout_s: float | None = None,
     quiet: bool = False,
+    told: Callable[[Session], bool] = lambda _: False,
 ) -> list[Session]:
     """Show the sessions ``names`` until ``done`` of each; returns them as they are then.
 
-    A daemon that restarts meanwhile is waited for. Raises Detached on Ctrl-C, TimeIsUp, and ClientError.
+    Those that ``told`` is so of are not shown: the caller tells of them itself. A daemon that restarts meanwhile is
+    waited for. Raises Detached on Ctrl-C, TimeIsUp, and ClientError.
     """
     view: View = Quiet() if quiet else Live(client) if is_terminal(sys.stderr) else Plain()
     alarm = _Alarm(client)
@@ -62,7 +64,8 @@ def follow(
                 if session is None:
                     break
                 found[name] = session
-                view.show(session)
+                if not told(session):
+                    view.show(session)
                 if done(session):
                     waiting.remove(name)
             _rest(alarm, view, found, waiting, None if timeout_s is None else began + timeout_s)

@@ -24,13 +24,17 @@ _SERVICE, _WHERE, _STATE, _LEFT, _URL = map(_HEAD.index, ("SERVICE", "WHERE", "S
 @json_option
 def command(ended_too: bool, fresh: bool, as_json: bool) -> int:
     """List sessions."""
-    sessions = connect().sessions(all=ended_too, fresh=fresh)
+    client = connect()
+    sessions = client.sessions(all=ended_too, fresh=fresh)
     if as_json:
         say_json(sessions)
         return 0
     if not sessions:
         start = "Start one with `sessionctl start SERVICE`; `sessionctl services` lists what there is."
-        note(f"No sessions. {start}")
+        over = 0 if ended_too else len(client.sessions(all=True))
+        note(
+            f"No session is alive; `sessionctl ls --all` shows {over} that ended." if over else f"No sessions. {start}"
+        )
         return 0
     width = columns(sys.stdout)
     rows = [_row(session) for session in sessions]

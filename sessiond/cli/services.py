@@ -68,7 +68,8 @@ def _list(found: list[Service]) -> None:
 
 def _show(one: Service, client: Client) -> None:
     width = fitting(columns(sys.stdout))
-    say(f"{paint(safe(one['name']), 'strong')}: {safe(one['title'])}")
+    title = "" if one["title"] == one["name"] else f": {safe(one['title'])}"
+    say(paint(safe(one["name"]), "strong") + title)
     if one["description"]:
         say(safe(one["description"]))
     say(f"Its folder: {safe(one['folder'])}")

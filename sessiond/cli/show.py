@@ -38,12 +38,12 @@ def command(name: str, as_json: bool) -> int:
 def _facts(session: Session) -> list[tuple[str, str]]:
     licence = session["licence"]
     problem = session["problem"] or (licence["problem"] if licence else None)
-    link = session["link"]
+    link, form = session["link"], session["workflow"]
     age = session["observed_age_s"]
     service = session["service_port"] or session["service_path"] or "not known yet"
     return [
         ("name", f"{session['name']} (number {session['number']}, id {session['id']})"),
-        ("service", session["service"] + (f", workflow {session['workflow']}" if session["workflow"] else "")),
+        ("service", session["service"] + (f", workflow {form}" if form not in ("", session["service"]) else "")),
         (
             "where",
             f"{session['cluster']} ({session['mode']})" + (f", node {session['node']}" if session["node"] else ""),

@@ -108,16 +108,20 @@ def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> in
     wanted = request(**arguments)
     client = connect()
     kept = last_values(client, wanted)
-    session = client.start(wanted)
+    try:
+        session = client.start(wanted)
+    except ClientError as error:
+        raise _named_a_session(client, wanted["service"], error) from None
     if kept:
         # Said once it has begun: what is refused is a matter of its own.
         note(f"What was said the last time ({kept}) is not taken over; --again takes it.")
     if not no_wait:
         from sessiond.cli.follow import Detached, follow
+        from sessiond.cli.wait import over
 
         name = safe(session["name"])
         try:
-            (session,) = follow(client, [session["id"]], _settled)
+            (session,) = follow(client, [session["id"]], _settled, told=over)
         except Detached:
             note(f"Detached; {name} goes on. `sessionctl why {name}` tells how, `sessionctl stop {name}` ends it.")
             return _DETACHED
@@ -150,6 +154,19 @@ def last_values(client: Client, wanted: StartRequest) -> str:
         names = [safe(key) for key in last if key.replace(".", "_") not in said]
         return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
     return ""
+
+
+def _named_a_session(client: Client, name: str, error: ClientError) -> ClientError:
+    """What to say where there is no such service: those who want a session once more easily name it instead."""
+    if error.code != "not-found" or not error.message.endswith(name):
+        return error
+    try:
+        form = client.session(name)["workflow"]
+    except ClientError:
+        return error
+    return ClientError(
+        error.code, error.message, f"{name} is a session: `sessionctl start {form} --again` starts another"
+    )
 
 
 def _settled(session: Session) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,18 @@ from sessiond.client import ClientError, NoDaemon
 
 _SCHEDULERS = ("slurm", "pbs")
 _TIMED = ("backoff", "connecting")
+_STATES: Final = {
+    "render": "preparing",
+    "submit": "submitting",
+    "reconcile": "finding out",
+    "abandon": "stopping",
+    "wait-for-node": "in the queue",
+    "start": "starting",
+    "tunnel": "connecting",
+    "verify": "checking",
+    "kill": "stopping",
+}
+"""States in the dashboard's words."""
 
 if TYPE_CHECKING:
     from sessiond.api.wire_clusters import Cluster
@@ -47,7 +59,10 @@ def command(as_json: bool) -> int:
 def _facts(status: Status) -> list[tuple[str, str]]:
     version = status["version"]
     other = "" if version == __version__ else f" (sessionctl is {__version__}: restart the daemon)"
-    counts = ", ".join(f"{count} {state}" for state, count in status["sessions"].items() if count)
+    counted: dict[str, int] = {}
+    for state, count in status["sessions"].items():
+        counted[_STATES.get(state, state)] = counted.get(_STATES.get(state, state), 0) + count
+    counts = ", ".join(f"{count} {word}" for word, count in counted.items() if count)
     return [
         ("sessiond", f"{version}, pid {status['pid']}{other}"),
         ("started", f"{clock(status['started'])} ({ago(status['started'])} ago)"),

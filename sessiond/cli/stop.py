@@ -33,7 +33,7 @@ def command(names: tuple[str, ...], now: bool, everything: bool, no_wait: bool, 
         from sessiond.cli.follow import Detached, follow
 
         try:
-            found = follow(client, [one["id"] for one in found], over, quiet=as_json)
+            found = follow(client, [one["id"] for one in found], over, quiet=as_json, told=over)
         except Detached:
             say("Detached; the sessions are still being stopped.", err=True)
             return _INTERRUPTED

@@ -46,8 +46,15 @@ def command(names: tuple[str, ...], state: str | None, timeout: float | None, as
     Status 0 when each got there, 1 when one ended otherwise, 75 when the time was up.
     """
     client = connect()
+
+    def is_bad(session: Session) -> bool:
+        return over(session) and not fine(session, state)
+
+    def is_there(session: Session) -> bool:
+        return over(session) or reached(session, state)
+
     try:
-        found = follow(client, names, lambda one: over(one) or reached(one, state), timeout_s=timeout, quiet=as_json)
+        found = follow(client, names, is_there, timeout_s=timeout, quiet=as_json, told=is_bad)
     except TimeIsUp:
         raise ClientError(
             "busy",
@@ -58,7 +65,7 @@ def command(names: tuple[str, ...], state: str | None, timeout: float | None, as
         return _INTERRUPTED
     if as_json:
         say_json(found)
-    bad = [session for session in found if over(session) and not fine(session, state)]
+    bad = [session for session in found if is_bad(session)]
     for session in bad:
         if not as_json:
             name = safe(session["name"])

@@ -233,28 +233,32 @@ def _with_retry(after: Session, rule: Rule, now: float, *, moved: bool) -> Sessi
 _WORRIED = frozenset({State.RECONCILE, State.ABANDON, State.VERIFY, State.KILL, State.ENDED})
 """States that are entered because of a problem or that end it all: they keep the last one; progress clears it."""
 
+_ORDERED_HERE = frozenset({Outcome.CANCELLED, Outcome.IDLE})
+"""Ends that were wanted: what went wrong on the way to them is over with them."""
+
 QUEUE_TIMEOUT: Final = "queue-timeout"
 """The code of a job's problem that it had no node for longer than the person had said."""
 
-_TOO_LATE = {
+TOO_LATE: Final = {
     State.RENDER: ("prepare-timeout", "the session's files could not be put in place in time"),
     State.SUBMIT: ("submit-timeout", "the job could not be submitted in time"),
     State.RECONCILE: ("reconcile-timeout", "it could not be found out in time whether the job was submitted"),
-    State.WAIT_FOR_NODE: (QUEUE_TIMEOUT, "the job had no node within the time that --max-wait gives it"),
+    State.WAIT_FOR_NODE: (QUEUE_TIMEOUT, "the job had no node within the longest wait that was allowed (--max-wait)"),
     State.START: ("start-timeout", "the session's script did not come to the start of its service in time"),
     State.VERIFY: ("history-timeout", "nobody could say what became of the job"),
     State.KILL: ("kill-timeout", "the job did not go when it was told to; it is told again, harder"),
 }
+"""What is said of a state that lasted too long: a code and a sentence."""
 
 
 def _with_problem(after: Session, before: Session, event: Event, now: float, *, moved: bool) -> Session:
     problem: Problem | None = getattr(event, "problem", None)
     if isinstance(event, DeadlineExpired):
-        code, message = _TOO_LATE[before.state]
+        code, message = TOO_LATE[before.state]
         problem = Problem(code=code, message=message)
     if problem is not None and not (isinstance(event, JobEnded) and after.ending is not None):
         # The end of a job that we are ending has no news in it: why we end it stays.
         return replace(after, problem=replace(problem, at=now))
-    if moved and (after.state not in _WORRIED or after.ending is Outcome.CANCELLED):
+    if moved and (after.state not in _WORRIED or after.ending in _ORDERED_HERE):
         return replace(after, problem=None)
     return after

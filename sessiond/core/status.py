@@ -322,9 +322,15 @@ def describe_link(link: Link, now: float) -> Status:
             again = "trying now" if link.retry_at is None else f"tried again by itself {_in(link.retry_at - now)}"
             return Status(
                 phrase=f"unreachable {_for(now - link.down_since)}{why}",
-                next=f"{again}; {hint.removesuffix('.')}" if hint else again,
+                next=f"{again}; {_within(hint)}" if hint else again,
                 severity=Severity.ATTENTION,
             )
+
+
+def _within(hint: str) -> str:
+    """A hint behind a semicolon. Names that are written as they are, such as ProxyJump, stay so."""
+    first = hint.partition(" ")[0]
+    return (hint[:1].lower() + hint[1:] if first[1:].islower() else hint).removesuffix(".")
 
 
 def _for(seconds: float) -> str:

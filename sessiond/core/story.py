@@ -30,9 +30,9 @@ from sessiond.core.events import (
     TunnelUp,
 )
 from sessiond.core.ids import JobId
-from sessiond.core.machine import Record
+from sessiond.core.machine import TOO_LATE, Record
 from sessiond.core.session import Outcome, Phase, Problem, State
-from sessiond.core.status import about, is_usual
+from sessiond.core.status import about, in_full, is_usual
 
 
 def job_name(job: JobId) -> str:
@@ -41,16 +41,22 @@ def job_name(job: JobId) -> str:
     return f"process {pid}" if colon else job
 
 
+_LOOPBACK = "127.0.0.1"
 _SAME_END_S = 60.0
 """A job's end that moves by less was not changed by anybody: schedulers round."""
 
 
 def without_repetitions(records: Iterable[Record]) -> Iterator[Record]:
-    """Records, but of looks that see a job run where it ran and end when it was to end: to a reader no news."""
+    """Records, but of looks that see a job run where it ran and end when it was to end, or wait for what it waited: to
+    a reader no news."""
     nodes: tuple[str, ...] | None = None
     ends_by: float | None = None
+    waits = ""
     for record in records:
         event = record.event
+        said, waits = waits, tell(event, record.before, record.after) if isinstance(event, JobPending) else ""
+        if waits and said == waits:
+            continue
         if isinstance(event, JobRunning) and event.phase is Phase.RUNNING:
             same_end = event.ends_by is None or (ends_by is not None and abs(event.ends_by - ends_by) < _SAME_END_S)
             is_news = record.before is not record.after or nodes != event.nodes or not same_end
@@ -95,13 +101,15 @@ def tell(event: Event, before: State | None, after: State) -> str:
             asked = "" if after is State.ENDED else "; its history is being asked"
             return f"the scheduler stopped listing the job{asked}"
         case JobEnded():
-            return _end(event, "" if before is State.KILL else said)  # how it died was our doing
+            return _end(event, before, said)
         case HistoryUnknown():
             return "nobody knows what became of the job"
         case EndpointPublished(endpoint=endpoint):
             moved = "moved to" if before in (State.RUNNING, State.TUNNEL) else "will answer at"
             where = f"port {endpoint.port}" if not endpoint.path else f"socket {endpoint.path}"
-            return f"the service {moved} {endpoint.host} {where}"
+            # A socket of this machine has no host: that it is said to be at 127.0.0.1 puzzles people.
+            host = f"{endpoint.host} " if not (endpoint.path and endpoint.host == _LOOPBACK) else ""
+            return f"the service {moved} {host}{where}"
         case TunnelUp():
             return "the service answers"
         case Restored():
@@ -121,7 +129,7 @@ def tell(event: Event, before: State | None, after: State) -> str:
         case RetryDue():
             return "trying again"
         case DeadlineExpired():
-            return "it took too long"
+            return TOO_LATE[before][1] if before in TOO_LATE else "it took too long"
         case _:
             return problem.message if problem is not None else type(event).__name__
 
@@ -145,13 +153,22 @@ def _running(event: JobRunning, before: State | None, after: State) -> str:
     if before is State.VERIFY:
         return f"the job is listed again and runs{where}"
     if before is after and event.ends_by is not None:
-        return "the scheduler says when the job's time ends"
+        if event.started is None:
+            return "the scheduler says when the job's time ends"
+        return f"the scheduler says that the job may run for {_minutes(event.ends_by - event.started)}"
     return f"the job runs{where}"
 
 
-def _end(event: JobEnded, said: str) -> str:
+def _minutes(seconds: float) -> str:
+    """A walltime: schedulers count it in minutes, and tell of it in seconds that they have rounded."""
+    return in_full(round(seconds / 60) * 60 if seconds >= 60 else seconds)
+
+
+def _end(event: JobEnded, before: State | None, said: str) -> str:
+    if before is State.KILL:
+        said = ""  # how it died was our doing
     how = {
-        Outcome.COMPLETED: "the session's script ended by itself",
+        Outcome.COMPLETED: "the session's script ended" + ("" if before is State.KILL else " by itself"),
         Outcome.WALLTIME: "the job reached its time limit",
         Outcome.NODE_FAILED: "the node failed",
         Outcome.OUT_OF_MEMORY: "the job used more memory than it had",
@@ -168,6 +185,8 @@ def _stop(event: StopRequested, before: State | None, after: State) -> str:
         return f"{asked} at once; its kill script is not waited for"
     if before is State.KILL:
         return f"{asked} once more"
+    if before is State.WAIT_FOR_NODE:
+        return f"{asked}; the job is told to end"
     return {
         State.KILL: f"{asked}; its kill script runs, then the job ends",
         State.ABANDON: f"{asked}; making sure first that no job was or will be submitted",

@@ -84,7 +84,8 @@ def directives(session: Session, *, torque: bool = False) -> Iterator[str]:
     if resources.qos:
         raise SpecError("PBS has no qos", hint="Leave it out; what stands for it there can be given as a directive.")
     if resources.partition:
-        yield f"-q {fit('queue', resources.partition, NAME, 'The name of one; `qstat -Q` lists them.')}"
+        names = "The name of one; `sessionctl partitions CLUSTER` lists them."
+        yield f"-q {fit('queue', resources.partition, NAME, names)}"
     if resources.account:
         yield f"-A {fit('account', resources.account, NAME, 'A name or number of an account or project.')}"
     if not any(one.letter == "l" and _CHUNKS.search(one.value.strip("\"'")) for one in theirs):

@@ -72,7 +72,7 @@ def directives(session: Session) -> Iterator[str]:
 
 
 _FORMS = {
-    "partition": "The name of one or, with commas, of several; `sinfo` lists them.",
+    "partition": "The name of one or, with commas, of several; `sessionctl partitions CLUSTER` lists them.",
     "account": "A name; `sacctmgr show associations user=$USER` lists yours.",
     "qos": "A name; `sacctmgr show qos` lists them.",
     "memory": "A number and a unit, a node: 16G or 500M.",

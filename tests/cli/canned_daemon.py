@@ -179,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer([one for one in canned.sessions.values() if "all" in query or one["state"] != "ended"])
         elif (method, parts) == ("POST", ["sessions"]):
             if body["service"] not in PATHS:
-                self.refuse("not-found", f"There is no service {body['service']}.", "`sessionctl services`", 404)
+                self.refuse("not-found", f"there is no service {body['service']}", "`sessionctl services`", 404)
             else:
                 self.answer(canned.start(body["service"], body.get("name", body["service"])), 201)
         elif (method, parts) == ("POST", ["plan"]):

@@ -22,7 +22,7 @@ STORIES = Path(__file__).parent / "stories"
 
 CAUSES = {
     "rejected": ("invalid partition specified: nope", "Next: Choose one with --set partition="),
-    "rejected-time": ("Requested time limit is invalid", "Next: Ask for less time; `sinfo`"),
+    "rejected-time": ("Requested time limit is invalid", "Next: Ask for less time; `sessionctl partitions CLUSTER`"),
     "exit": ("ended with status 1", "Next: sessionctl logs fails", "ModuleNotFoundError"),
     "killed": ("signal KILL (out of memory?)", "--again --set memory=MORE"),
     "out-of-memory": ("ended: out of memory", "most memory used: 3.993 GiB", "--again --set memory=MORE"),
@@ -51,8 +51,7 @@ def recorded(kind: str) -> dict[str, Any]:
 def out_of_memory() -> dict[str, Any]:
     """The story of a killed one where Slurm enforces memory, and accounting knows how much was used."""
     found = recorded("killed")
-    problem = {"code": "out-of-memory", "message": "the job used more memory than it had asked for", "hint": ""}
-    found["session"] |= {"outcome": "out-of-memory", "phrase": "ended: out of memory", "problem": problem}
+    found["session"] |= {"outcome": "out-of-memory", "phrase": "ended: out of memory", "problem": None}
     found["lines"][-1]["text"] = "the job used more memory than it had"
     found["evidence"] = [
         "its script's exit record: status 137 (signal KILL)",

@@ -78,6 +78,27 @@ def test_ls_json(ctl: Ctl, canned: Canned) -> None:
     assert list(canned.sessions.values()) == json.loads(everything.out)
 
 
+def test_ls_of_ended_ones_alone(ctl: Ctl, canned: Canned) -> None:
+    """Whoever stopped the last session is not told that there are none."""
+    canned.sessions = {"lost": canned.sessions["lost"]}
+    assert "No session is alive; `sessionctl ls --all` shows 1 that ended.\n" == ctl("ls").err
+
+
+def test_plan_leaves_out_what_all_sessions_have(ctl: Ctl, canned: Canned) -> None:
+    """The files that every session is given are named, and printed with --all."""
+    short, whole = ctl("plan", "jupyterlab-host").out, ctl("plan", "jupyterlab-host", "--all").out
+    assert "(--all prints it): lib/watch.sh, run.sh" in short
+    assert [False, True] == ["trap sessiond_publish EXIT" in text for text in (short, whole)]
+    assert "==> session.sh <==" in short
+
+
+def test_a_session_in_the_place_of_a_service(ctl: Ctl, canned: Canned) -> None:
+    """`start NAME --again` is what one types who wants a session once more."""
+    done = ctl("start", "jl", "--again")
+    form = canned.sessions["jl"]["workflow"]
+    assert (3, True) == (done.status, f"jl is a session: `sessionctl start {form} --again`" in done.err), done.err
+
+
 def test_json_of_one(ctl: Ctl, canned: Canned) -> None:
     """`show`, `why`, `services` and `status` have their JSON, too."""
     assert canned.sessions["jl"] == json.loads(ctl("show", "jl", "--json").out)
@@ -186,6 +207,12 @@ def test_wait(ctl: Ctl, canned: Canned, args: tuple[str, ...], status: int) -> N
     assert status == ctl("wait", *args).status
 
 
+def test_a_bad_end_is_told_once(ctl: Ctl, canned: Canned) -> None:
+    """In a pipe, where each change has a line, too."""
+    done = ctl("wait", "lost")
+    assert (done.out, done.err.count("lost: ")) == ("", 1), done.err
+
+
 def test_wait_for_a_good_end(ctl: Ctl, canned: Canned) -> None:
     """A completed session is fine for the default; a cancelled one only for who waits for the end."""
     canned.sessions["lost"].update(outcome="completed")
@@ -197,7 +224,7 @@ def test_wait_for_a_good_end(ctl: Ctl, canned: Canned) -> None:
 def test_stop(ctl: Ctl, canned: Canned) -> None:
     """Stopping waits for the end; --now and --no-wait are what they say."""
     done = ctl("stop", "jl")
-    assert (done.status, done.out, done.err) == (0, "jl: stopped\n", "jl: being stopped\njl: stopped\n")
+    assert (done.status, done.out, done.err) == (0, "jl: stopped\n", "jl: being stopped\n")
     done = ctl("stop", "simulation", "--now", "--no-wait")
     assert (done.status, done.out, done.err) == (0, "simulation-of-the-north-sea: being stopped\n", "")
     assert [body["force"] for method, _, body in canned.requests if method == "POST"] == [False, True]

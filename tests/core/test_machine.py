@@ -169,6 +169,14 @@ def test_stop_for_idleness_ends_as_idle() -> None:
     assert Outcome.IDLE is story.session.outcome
 
 
+def test_what_went_wrong_on_the_way_to_a_wanted_end_is_over_with_it() -> None:
+    """A link that was down while an idle session was stopped is no problem of the ended session."""
+    for because in (Outcome.IDLE, Outcome.CANCELLED):
+        story = running().hears(StopRequested(because=because), CancelDelayed(problem=WRONG))
+        assert story.session.problem is not None
+        assert None is story.hears(JobEnded(outcome=Outcome.CANCELLED)).session.problem
+
+
 def test_walltime_end() -> None:
     """The scheduler's word decides."""
     story = running().hears(JobEnded(outcome=Outcome.WALLTIME))

@@ -228,7 +228,13 @@ def test_creation_is_a_sentence() -> None:
         ),
         (EndpointPublished(endpoint=an_endpoint()), State.RUNNING, State.TUNNEL, "the service moved to n1 port 6001"),
         (TunnelDown(problem=WRONG), State.RUNNING, State.TUNNEL, "it went wrong"),
-        (DeadlineExpired(), State.RENDER, State.ENDED, "it took too long"),
+        (
+            DeadlineExpired(),
+            State.WAIT_FOR_NODE,
+            State.KILL,
+            "the job had no node within the longest wait that was allowed (--max-wait)",
+        ),
+        (DeadlineExpired(), State.TUNNEL, State.ENDED, "it took too long"),
         (
             StopRequested(),
             State.SUBMIT,
@@ -261,6 +267,21 @@ def test_creation_is_a_sentence() -> None:
             State.RUNNING,
             State.KILL,
             "you asked to stop it; its kill script runs, then the job ends",
+        ),
+        (StopRequested(), State.WAIT_FOR_NODE, State.KILL, "you asked to stop it; the job is told to end"),
+        (JobEnded(outcome=Outcome.COMPLETED), State.RUNNING, State.ENDED, "the session's script ended by itself"),
+        (JobEnded(outcome=Outcome.COMPLETED), State.KILL, State.ENDED, "the session's script ended"),
+        (
+            JobRunning(nodes=("n1",), started=NOW, ends_by=NOW + 5399.6),
+            State.RUNNING,
+            State.RUNNING,
+            "the scheduler says that the job may run for 1 h 30 min",
+        ),
+        (
+            EndpointPublished(endpoint=replace(an_endpoint(), host="127.0.0.1", port=0, path="/tmp/sd/s.sock")),
+            State.START,
+            State.TUNNEL,
+            "the service will answer at socket /tmp/sd/s.sock",
         ),
     ],
 )
@@ -344,6 +365,32 @@ def test_a_queue_reason_of_yesterday_is_no_news() -> None:
     waiting = a_session(State.WAIT_FOR_NODE, job=job, spec=a_spec(mode=Mode.SLURM))
     link = Link(name=ClusterName("far"), state=LinkState.NEEDS_LOGIN, since=NOW)
     assert "waiting for a node, but far needs a login" == describe(waiting, NOW, link).phrase
+
+
+def test_a_job_that_waits_for_what_it_waited_is_no_news() -> None:
+    """Looks whose difference is not told, such as when it may start, are one line; put back it is news."""
+    first = JobPending(reason="waiting for free nodes", expected_start=NOW + 60)
+    back = replace(first, restarts=1)
+    events = [
+        (first, State.SUBMIT),
+        (replace(first, expected_start=NOW + 90), State.WAIT_FOR_NODE),
+        (behind := replace(first, reason="waiting behind other jobs"), State.WAIT_FOR_NODE),
+        (ran := JobRunning(nodes=("n1",)), State.WAIT_FOR_NODE),
+        (back, State.RUNNING),
+        (first, State.WAIT_FOR_NODE),
+    ]
+    records = [
+        Record(
+            session=SessionId("k3f9q2m7x0ab"),
+            version=number,
+            at=NOW,
+            event=event,
+            before=before,
+            after=State.START if event is ran else State.WAIT_FOR_NODE,
+        )
+        for number, (event, before) in enumerate(events)
+    ]
+    assert [first, behind, ran, back, first] == [one.event for one in without_repetitions(records)]
 
 
 def test_looks_that_see_nothing_new_are_left_out_of_a_story() -> None:

@@ -112,5 +112,5 @@ def test_a_job_that_waits_for_too_long_is_given_up(cluster: Cluster) -> None:
         session = ended(me, cluster, "p", "failed")
         assert "CANCELLED" == cluster.until_job(job_of(session), "CANCELLED").state
         why = me.ctl("why", "p").out
-        assert "no node within the time that --max-wait gives it" in why
+        assert "no node within the longest wait that was allowed" in why
         assert "start where --again --max-wait LONGER" in why

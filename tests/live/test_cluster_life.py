@@ -193,12 +193,12 @@ def test_plan_asks_slurm_and_a_partition_that_is_not_there_is_rejected(cluster: 
         assert 0 == refused.status, refused
         assert "the scheduler would refuse it: " in refused.out
         assert "invalid partition" in refused.out.lower()
-        assert "sinfo" in refused.out
+        assert "sessionctl partitions" in refused.out
 
         started = me.ctl("start", "where", "--on", "bed", "--name", "no", "--set", "partition=nowhere")
         assert 1 == started.status, started
         assert "invalid partition" in started.err.lower()
-        assert "sinfo" in started.err
+        assert "sessionctl partitions" in started.err
         session = ended(me, cluster, "no", "rejected")
         assert session["problem"] is not None
         assert "the scheduler says: " in session["problem"]["message"]

@@ -230,8 +230,8 @@ def test_words_that_only_look_like_it_are_no_reason(extra: str) -> None:
     ("resources", "hint"),
     [
         ({"walltime_s": 0}, "2h"),
-        ({"partition": "a b"}, "qstat -Q"),
-        ({"partition": "a\n#PBS -l x"}, "qstat -Q"),
+        ({"partition": "a b"}, "sessionctl partitions"),
+        ({"partition": "a\n#PBS -l x"}, "sessionctl partitions"),
         ({"account": "-x"}, "account"),
         ({"account": "$(id)"}, "account"),
         ({"qos": "high"}, "directive"),

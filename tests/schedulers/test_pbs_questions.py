@@ -290,7 +290,7 @@ def test_what_was_never_sent_is_tried_again(rc: int, err: str) -> None:
     ("err", "hint"),
     [
         ("qsub: Queue is not enabled", "takes no jobs now"),
-        ("qsub: Unknown queue", "qstat -Q"),
+        ("qsub: Unknown queue", "sessionctl partitions"),
         ("qsub: Unauthorized Request", "who may"),
         ("qsub: Access to queue is denied", "who may"),
         ("qsub: would exceed queue generic's per-user limit", "stop something"),

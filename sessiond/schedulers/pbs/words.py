@@ -35,7 +35,7 @@ _HINTS: Final = (
     (r"queue is not enabled", "The queue takes no jobs now: choose another with --set queue=, or wait."),
     (
         r"unknown queue|queue access|invalid partition",
-        "Choose one with --set queue=; `qstat -Q` on the cluster lists them.",
+        "Choose one with --set queue=; `sessionctl partitions CLUSTER` lists them.",
     ),
     (r"unauthorized|permission|access|ACL", "You may not use that queue or account: `qstat -Qf` shows who may."),
     (
@@ -44,7 +44,10 @@ _HINTS: Final = (
     ),
     (r"violates|exceeds", "Ask for less, or for another queue: `qstat -Qf` on the cluster shows each one's limits."),
     (r"account|project", "Choose one with --set account=; the cluster's administrators know yours."),
-    (r"walltime|time", "Ask for a walltime such as --time 02:00:00; `qstat -Qf` shows each queue's limit."),
+    (
+        r"walltime|time",
+        "Ask for a walltime such as --time 02:00:00; `sessionctl partitions CLUSTER` shows each queue's limit.",
+    ),
     (
         r"resource|select|nodect|ncpus",
         "The cluster does not know that resource, or not on a node: look at the directives you gave.",

@@ -36,10 +36,10 @@ _MUNGE: Final = "The authentication service (munge) of the login node is down: i
 _PREFIX: Final = re.compile(r"^(?:Batch job submission failed|allocation failure): ")
 _HINTS: Final = (
     (r"account", "Choose one with --set account=; `sacctmgr show associations user=$USER` on the cluster lists yours."),
-    (r"partition", "Choose one with --set partition=; `sinfo` on the cluster lists them."),
+    (r"partition", "Choose one with --set partition=; `sessionctl partitions CLUSTER` lists them."),
     (r"qos", "Choose one with --set qos=; `sacctmgr show qos` on the cluster lists them."),
     (r"gres|generic resource", "The cluster has no such GPUs under that name: `sinfo -o '%P %G'` there lists them."),
-    (r"time", "Ask for less time; `sinfo` on the cluster shows each partition's limit."),
+    (r"time", "Ask for less time; `sessionctl partitions CLUSTER` shows each one's limit."),
     (r"node|processor|cpu|memory", "Ask for fewer or smaller nodes; `sinfo -N -l` on the cluster shows what there is."),
     (r"violates|limit", "You or your account have as much in the queue as is allowed: wait, or ask for less."),
     (r"option|specification", "Look at the directives you gave; `man sbatch` on the cluster knows them."),
