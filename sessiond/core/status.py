@@ -171,8 +171,8 @@ def advice(session: Session) -> str:
             return f"{logs} shows what it wrote; the cluster's administrators{job}"
         case _:
             if problem is not None and "out of memory?" in problem.message:
-                where = "dmesg or journalctl -k where it ran say whether memory ran out"
-                return f"{where}: then use less" + ("" if alone else f", or {again} --set memory=MORE")
+                where = "where it ran, dmesg or journalctl -k say whether memory ran out"
+                return f"{where}: then use less" + (f"; {again}" if alone else f", or {again} --set memory=MORE")
             return f"{logs} shows all of its output; once that is mended, {again}"
 
 

@@ -6,6 +6,8 @@ import { path, thumbnail } from "./thumbnail.js";
 import { clock, place, sentence, since, span, state, until } from "./words.js";
 
 const SOON_S = 15 * 60;
+// Ends of which the phrase and what is known of them say all that the problem does.
+const SAID = new Set(["walltime", "node-failed", "preempted", "out-of-memory"]);
 
 // How long it has left, with a warning before the end; null where nobody knows.
 export function timeLeft(session) {
@@ -23,10 +25,10 @@ export function pill(session) {
 }
 
 // What is wrong, and what helps; what `said` has said already is not said again.
-export function trouble(problem, said = "", calm = false) {
+export function trouble(problem, said = "", calm = false, names = []) {
   if (!problem) return null;
-  const message = !said.includes(problem.message) && h("p", {}, sentence(problem.message));
-  const hint = problem.hint && !said.includes(problem.hint) && h("p", { class: "hint" }, sentence(problem.hint));
+  const message = !said.includes(problem.message) && h("p", {}, sentence(problem.message, ...names));
+  const hint = problem.hint && !said.includes(problem.hint) && h("p", { class: "hint" }, sentence(problem.hint, ...names));
   return message || hint ? h("div", { class: calm ? "problem calm" : "problem" }, message, hint) : null;
 }
 
@@ -38,20 +40,21 @@ function expected(session) {
 }
 
 // What comes next, but for what this page has a button for.
-const following = (session) => (/^sessionctl (open|why) /.test(session.next) ? "" : session.next);
+const following = (session) => (/^sessionctl (open |why |start [^ ]+ --again$)/.test(session.next) ? "" : session.next);
 
 // The words about a session: its state, what comes next, what is wrong, the queue, the time.
 export function about(session) {
   const when = expected(session);
   const names = [session.cluster, session.node];
-  const said = session.phrase.startsWith(`${state(session)}: `) ? session.phrase.slice(state(session).length + 2) : session.phrase;
+  // What stands beside the name already: "failed: ...", "ended: idle".
+  const said = [state(session), "ended"].reduce((text, word) => (text.startsWith(`${word}: `) ? text.slice(word.length + 2) : text), session.phrase);
   const reason = session.queue_reason && session.state !== "ended" && !session.phrase.includes(session.queue_reason)
     ? h("p", { class: "soft" }, `The scheduler says: ${session.queue_reason}`)
     : null;
   return [
     said !== state(session) && h("p", { class: "phrase" }, sentence(said, ...names)),
     when ?? (following(session) && h("p", { class: "soft" }, sentence(following(session), ...names))),
-    reason, trouble(session.outcome === "walltime" ? null : session.problem, `${session.phrase} ${session.next}`, session.severity === "ok"), trouble(session.licence?.problem), timeLeft(session),
+    reason, trouble(SAID.has(session.outcome) ? null : session.problem, `${session.phrase} ${session.next}`, session.severity === "ok", names), trouble(session.licence?.problem), timeLeft(session),
   ];
 }
 

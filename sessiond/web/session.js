@@ -11,6 +11,8 @@ import { clock, place, plain, sentence } from "./words.js";
 
 const FIRST = -65536;
 const LONGEST = 400000;
+const COLLECTS_MS = 3000;
+const TIME = /\b\d{4}-\d\d-\d\dT[0-9:.]{8,12}Z/g;
 const TABS = [["story", "Story"], ["log", "Log"], ["script", "Scripts"]];
 
 export function view(id, wanted) {
@@ -61,10 +63,17 @@ export function view(id, wanted) {
   }
 
   async function story(signal) {
-    const { lines, log: last } = await ask(`${at}/story`);
+    const { session, lines, evidence, next, log: last } = await ask(`${at}/story`);
     if (signal.aborted) return;
-    fill(panel, h("ol", { class: "story" }, lines.map((line) => h("li", {}, h("time", { datetime: line.at }, clock(line.at)), h("span", {}, sentence(line.text))))),
-      last.length > 0 && [h("h2", {}, "The end of its log"), h("pre", { class: "text" }, plain(last.join("\n")))].flat());
+    const names = [session.cluster, session.node];
+    // While it lives, or where a button does it, what comes next is above.
+    const advice = session.state === "ended" && next !== session.next && next;
+    fill(panel, h("ol", { class: "story" }, lines.map((line) => h("li", {}, h("time", { datetime: line.at }, clock(line.at)), h("span", {}, sentence(line.text, ...names))))),
+      evidence.length > 0 && [h("h2", {}, "What is known"), h("ul", { class: "known" }, evidence.map((text) => h("li", {}, plain(text.replace(TIME, clock)))))],
+      advice && [h("h2", {}, "What to do next"), h("p", {}, sentence(advice))],
+      last.length > 0 && [h("h2", {}, "The end of its log"), h("pre", { class: "text" }, plain(last.join("\n")))]);
+    // What is known of an end is collected beside it, without an event.
+    if (evidence.some((text) => text.startsWith("not there yet"))) setTimeout(() => { if (!signal.aborted) story(signal).catch(() => {}); }, COLLECTS_MS);
   }
 
   async function log(signal) {

@@ -229,12 +229,15 @@ async def test_everybody_can_use_it(house: Workspace, tmp_path: Path, browser: B
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="two"))
         await anyio.to_thread.run_sync(house.stop, "two")
         ident = (await anyio.to_thread.run_sync(house.client.session, "one"))["id"]
+        killed = (await anyio.to_thread.run_sync(lambda: house.client.start({"service": "suicide"})))["id"]
+        await anyio.to_thread.run_sync(house.cleaned, killed)
         await page.resize(width, 900)
         kind = f"-{'dark' if dark else 'light'}-{width}"
         assert dark == await page.ask("matchMedia('(prefers-color-scheme: dark)').matches")
         await page.ask(AXE.read_text(encoding="utf-8"))
         views = {
-            "sessions": "document.querySelectorAll('.card').length === 2",
+            "sessions": "document.querySelectorAll('.card').length === 3",
+            f"sessions/{killed}": "document.querySelector('.known')?.textContent.includes('status 137 (signal KILL)')",
             f"sessions/{ident}/story": "document.querySelectorAll('.story li').length > 4",
             f"sessions/{ident}/log": "document.querySelector('[role=log]')?.textContent.includes('bold')",
             f"sessions/{ident}/script": "document.querySelectorAll('details').length > 3",
@@ -248,7 +251,13 @@ async def test_everybody_can_use_it(house: Workspace, tmp_path: Path, browser: B
             await page.until(there)
             assert [] == await wrong(page), view
             assert await page.ask("document.documentElement.scrollWidth <= innerWidth"), view
-            await kept(page, tmp_path, f"dashboard-{view.replace(ident, 'one').replace('/', '-')}{kind}")
+            if killed in view:
+                assert await page.ask("document.getElementById('panel').textContent.includes('dmesg or journalctl -k')")
+            await kept(
+                page,
+                tmp_path,
+                f"dashboard-{view.replace(ident, 'one').replace(killed, 'killed').replace('/', '-')}{kind}",
+            )
         await page.ask(f"location.hash = '#/sessions/{ident}'")
         await page.until("document.querySelector('.story') !== null")
         await page.ask(PRESS.format("Stop"))
