@@ -121,8 +121,10 @@ GOLDEN: dict[str, tuple[Outcome, Mode, Problem, Evidence, list[str]]] = {
         [
             "failed: the session's script was killed by signal KILL (out of memory?)",
             "its script's exit record: status 137 (signal KILL)",
-            "where it ran, dmesg or journalctl -k say whether memory ran out: then use less; "
-            "sessionctl start jupyterlab-host --again",
+            (
+                "where it ran, dmesg or journalctl -k say whether memory ran out: then use less; "
+                "sessionctl start jupyterlab-host --again"
+            ),
         ],
     ),
     "preempted": (
