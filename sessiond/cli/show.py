@@ -40,6 +40,8 @@ def _facts(session: Session) -> list[tuple[str, str]]:
     problem = session["problem"] or (licence["problem"] if licence else None)
     link, form = session["link"], session["workflow"]
     age = session["observed_age_s"]
+    pid, colon, _ = (session["job_id"] or "").partition(":")
+    job = f"process {pid}" if colon else pid
     service = session["service_port"] or session["service_path"] or "not known yet"
     return [
         ("name", f"{session['name']} (number {session['number']}, id {session['id']})"),
@@ -48,7 +50,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
             "where",
             f"{session['cluster']} ({session['mode']})" + (f", node {session['node']}" if session["node"] else ""),
         ),
-        ("state", f"{session['phrase']} [{session['state']}]"),
+        ("state", session["phrase"] + (f" [{session['state']}]" if session["state"] != session["phrase"] else "")),
         ("outcome", session["outcome"] or ""),
         ("since", _past(session["since"])),
         ("next", session["next"]),
@@ -57,7 +59,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("url", session["url"] or ""),
         ("ports", f"open {session['open_port']}, service {service}"),
         ("licences", licence["text"] + (" [open]" if licence["open"] else "") if licence else ""),
-        ("job", " ".join(filter(None, (session["job_id"], session["job_phase"], session["queue_reason"])))),
+        ("job", " ".join(filter(None, (job, session["job_phase"], session["queue_reason"])))),
         ("expected", _future(session["expected_start"])),
         ("ends by", _future(session["ends_by"])),
         ("unused", f"ends at {_future(session['idle_ends_by'])} unless used" if session["idle_ends_by"] else ""),

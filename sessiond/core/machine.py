@@ -253,6 +253,9 @@ TOO_LATE: Final = {
 
 def _with_problem(after: Session, before: Session, event: Event, now: float, *, moved: bool) -> Session:
     problem: Problem | None = getattr(event, "problem", None)
+    if before.ending is Outcome.FAILED and before.problem is not None:
+        # Why it is ended stays, whatever is in the way of that: it is what people ask afterwards.
+        return after
     if isinstance(event, DeadlineExpired):
         code, message = TOO_LATE[before.state]
         problem = Problem(code=code, message=message)

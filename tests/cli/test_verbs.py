@@ -78,6 +78,14 @@ def test_ls_json(ctl: Ctl, canned: Canned) -> None:
     assert list(canned.sessions.values()) == json.loads(everything.out)
 
 
+def test_show_of_a_process(ctl: Ctl, canned: Canned) -> None:
+    """A job that is a process has its number alone; how a running session is called is said once."""
+    canned.sessions["jl"].update(job_id="4711:123456:0f3a-boot", phrase="running", state="running")
+    shown = ctl("show", "jl").out
+    assert "job       process 4711 running" in shown
+    assert "running [running]" not in shown
+
+
 def test_ls_of_ended_ones_alone(ctl: Ctl, canned: Canned) -> None:
     """Whoever stopped the last session is not told that there are none."""
     canned.sessions = {"lost": canned.sessions["lost"]}

@@ -177,6 +177,15 @@ def test_what_went_wrong_on_the_way_to_a_wanted_end_is_over_with_it() -> None:
         assert None is story.hears(JobEnded(outcome=Outcome.CANCELLED)).session.problem
 
 
+def test_the_cause_of_a_failure_outlives_what_delays_its_end() -> None:
+    """A service that gave up with words of its own has not failed because its cluster was out of reach then."""
+    cause = replace(WRONG, code="service", message="the licence has expired")
+    story = running().hears(ServiceFailed(problem=cause), CancelDelayed(problem=WRONG), RetryDue(), DeadlineExpired())
+    assert State.KILL is story.state
+    ended = story.hears(JobEnded(outcome=Outcome.CANCELLED)).session
+    assert (Outcome.FAILED, "the licence has expired") == (ended.outcome, ended.problem.message)  # type: ignore[union-attr]
+
+
 def test_walltime_end() -> None:
     """The scheduler's word decides."""
     story = running().hears(JobEnded(outcome=Outcome.WALLTIME))
