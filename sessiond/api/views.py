@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sessiond.api import wire
 from sessiond.core.machine import Record
 from sessiond.core.session import Problem, Session
-from sessiond.core.status import Status, describe_link, is_usual
+from sessiond.core.status import Status, describe_link
 from sessiond.core.story import problem_of, tell
 from sessiond.runtime.bus import LinkChanged
 
@@ -41,9 +41,6 @@ def session_view(
 ) -> wire.Session:
     """Everything about a session that may be shown: no secrets but the one in its own URL."""
     job = session.job
-    problem = session.problem
-    if problem is not None and session.outcome is not None and is_usual(session.outcome, problem):
-        problem = None
     return {
         "id": session.id,
         "name": session.name,
@@ -70,7 +67,7 @@ def session_view(
         "ends_by": maybe_rfc3339(job.ends_by if job is not None else None),
         "idle_ends_by": maybe_rfc3339(session.idle_ends_by),
         "attempt": session.attempt,
-        "problem": problem_view(problem),
+        "problem": problem_view(session.problem),
         "link": link,
         "licence": licence,
         "observed_age_s": None if observed_at is None else round(max(0.0, now - observed_at), 3),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _BUNDLE_WAIT_S: Final = 120.0
 _TIME: Final = re.compile(r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}Z")
 """A time as the daemon writes it into a sentence."""
+_SAID: Final = frozenset({"walltime", "node-failed", "preempted", "out-of-memory"})
+"""Ends of which the phrase and what is known of them say all that the problem does."""
 _NARROW: Final = 60
 """Where there are fewer columns, the days of a story are left out."""
 
@@ -79,7 +81,9 @@ def told(story: Story, paint: Callable[[str, str], str], width: int | None = Non
         yield f"  {paint(at, 'dim')}{first[len(at) + 2 :]}"
         yield from more
     licence = session["licence"]
-    problem = session["problem"] or (licence["problem"] if licence else None)
+    problem = (session["problem"] if session["outcome"] not in _SAID else None) or (
+        licence["problem"] if licence else None
+    )
     if problem is not None and not (_in(problem["message"], session["phrase"]) and _in(problem["hint"], story["next"])):
         yield ""
         yield from _titled("Problem:", safe(problem["message"]), paint, width)
