@@ -4,15 +4,20 @@
 
 # scp with one argument that names the workspace copies here; any other is the program's own.
 scp() {
-  local word place=${USER_CONTAINER_HOST:-usercontainer} ours="" words=() options=(-f)
+  local word place=${USER_CONTAINER_HOST:-usercontainer} ours="" last="" words=() options=(-f)
   for word; do
+    last=""
     case $word in
-      "$place":* | *"@$place":*) ours=1 ;;
+      "$place":* | *"@$place":*) ours=1 last=$word ;;
     esac
   done
   if [ -z "$ours" ]; then
     command scp "$@"
     return
+  fi
+  if [ -n "$last" ] && [ "$resource_id" != local ]; then
+    echo "scp: there is no way back to the workspace from $HOSTNAME; nothing is copied to $last." >&2
+    return 1
   fi
   while [ $# -gt 0 ]; do
     case $1 in

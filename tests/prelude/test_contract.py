@@ -112,6 +112,15 @@ def test_files_of_the_workspace_are_copied_here(trial: MakeTrial, tmp_path: Path
     assert ("1", "program: -r elsewhere:a b") == (status, other)
 
 
+def test_nothing_is_copied_to_a_workspace_that_is_elsewhere(trial: MakeTrial, tmp_path: Path) -> None:
+    """From a cluster there is no way back: a copy that stayed there would pass for one that had arrived."""
+    one = trial("resource_id=frontier; echo one >two; scp two usercontainer:three 2>&1; echo $?\n", mode=Mode.SLURM)
+    assert 0 == one.run(HOME=str(tmp_path), SESSIOND_NODE="n1")
+    refused, status = one.log().splitlines()
+    assert refused.startswith("scp: there is no way back to the workspace from ")
+    assert ("1", False) == (status, (tmp_path / "three").exists())
+
+
 def kill(one: MakeTrial, template: str, tmp_path: Path, *, status: int = 0) -> str:
     """Run a session's kill script, with an ssh on the PATH that says what it was asked; what that and it printed."""
     there = tmp_path / "bin" / "ssh"
