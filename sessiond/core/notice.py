@@ -14,7 +14,7 @@ from sessiond.core.events import IdleWarned, TunnelUp
 from sessiond.core.link import Link, LinkState
 from sessiond.core.machine import Record
 from sessiond.core.session import Outcome, Phase, Session, State
-from sessiond.core.status import ENDINGS, about, describe, describe_link
+from sessiond.core.status import ENDINGS, about, describe, describe_link, is_usual, was_cancelled
 
 SOON: Final = (300.0, 900.0)
 """So many seconds before its walltime is over people are told, the nearest first."""
@@ -105,9 +105,11 @@ def of_session(kind: Kind, session: Session, now: float, clock: str) -> Notice:
         return Notice(kind=kind, about=name, title=f"{name}: running", text=f"{where}; sessionctl open {name}")
     if kind is Kind.ENDED:
         outcome = session.outcome or Outcome.LOST
-        why = session.problem.message if session.problem is not None else ""
+        problem, cancelled = session.problem, was_cancelled(session)
+        how = status.phrase if cancelled else ENDINGS[outcome]
+        why = "" if problem is None or cancelled or is_usual(outcome, problem) else problem.message
         said = "; ".join(filter(None, (why, status.next or f"sessionctl why {name} tells the story")))
-        return Notice(kind=kind, about=name, title=f"{name}: {ENDINGS[outcome]}", text=f"{where}; {said}")
+        return Notice(kind=kind, about=name, title=f"{name}: {how}", text=f"{where}; {said}")
     if session.idle_ends_by is not None:
         title = f"{name}: ends at {clock} unless it is used"
         return Notice(kind=kind, about=name, title=title, text=f"{where} is unused; sessionctl open {name} keeps it")

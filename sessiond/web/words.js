@@ -45,7 +45,9 @@ const OUTCOMES = {
   preempted: "preempted", "out-of-memory": "out of memory", idle: "idle", lost: "lost",
 };
 
-export const state = (session) => (session.outcome ? OUTCOMES[session.outcome] : STATES[session.state]) ?? session.state;
+// Stopped is what the person did; what somebody ended on the cluster asks for attention.
+const outcome = (session) => (session.outcome === "cancelled" && session.severity === "attention" ? "cancelled" : OUTCOMES[session.outcome]);
+export const state = (session) => (session.outcome ? outcome(session) : STATES[session.state]) ?? session.state;
 export const place = (session) => (session.mode === "local" ? "this machine" : `${session.cluster}, ${MODES[session.mode] ?? session.mode}`);
 
 const MODES = { controller: "login node", slurm: "Slurm", pbs: "PBS" };

@@ -23,6 +23,7 @@ from sessiond.core.notice import (
     together,
 )
 from sessiond.core.session import JobRef, Outcome, Phase, Problem, Session, State
+from sessiond.core.status import USUAL
 from tests.core.builders import JOB, NOW, WRONG, a_session
 
 
@@ -116,6 +117,13 @@ def test_the_words() -> None:
     found = of_session(Kind.ENDED, failed, NOW, "")
     assert "tiny: failed" == found.title
     assert "tiny on local; it went wrong; sessionctl why tiny tells the story" == found.text
+    for outcome, title in (
+        (Outcome.CANCELLED, "cancelled on the cluster"),
+        (Outcome.WALLTIME, "ended at its time limit"),
+    ):
+        ended = a_session(State.ENDED, outcome=outcome, problem=replace(WRONG, message=USUAL[outcome]), ready_at=NOW)
+        found = of_session(Kind.ENDED, ended, NOW, "")
+        assert (f"tiny: {title}", "tiny on local; sessionctl why tiny tells the story") == (found.title, found.text)
     found = of_session(Kind.ENDED, a_session(State.ENDED, outcome=Outcome.IDLE), NOW, "")
     assert "tiny: ended: idle" == found.title
     assert "tiny on local; sessionctl start tiny --again" == found.text
