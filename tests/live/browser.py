@@ -21,6 +21,7 @@ import anyio
 from tests.daemon.traces import until
 
 PATIENCE_S = 60.0
+LAST_LOOK_S = 10.0
 
 
 @dataclass(slots=True)
@@ -73,7 +74,13 @@ class Page(ABC):
 
     async def until(self, script: str) -> Any:
         """Wait, looking with every frame the browser draws, until ``script`` is true, across reloads of the page."""
-        return await patiently(lambda: self.ask(script))
+        try:
+            return await patiently(lambda: self.ask(script))
+        except TimeoutError:
+            shown = "not to be asked any more"
+            with anyio.move_on_after(LAST_LOOK_S):
+                shown = await self.ask("`${location.href}\\n${document.body?.innerText}`")
+            raise AssertionError(f"waited in vain for {script}; the page is {str(shown)[:2000]}") from None
 
 
 async def patiently(look: Callable[[], Awaitable[Any]]) -> Any:

@@ -44,7 +44,7 @@ echo "$service_word" > index.html
 python3 -m http.server --bind 127.0.0.1 $servicePort
 """
 SEEN = "[...document.querySelectorAll('{}')].find(e => e.checkVisibility() && e.textContent.startsWith({!r}))"
-PRESS = SEEN.replace("{}", "button, a") + ".click()"
+PRESSED = SEEN.replace("{}", "button, a")
 FIELD = SEEN.replace("{}", ".field")
 
 
@@ -64,6 +64,11 @@ async def opened(house: Workspace, browser: Browser = chromium, *, dark: bool = 
         yield page
 
 
+async def press(page: Page, words: str) -> None:
+    """Press the button or link whose text begins so, once it is there."""
+    await page.until(f"{PRESSED.format(words)} && ({PRESSED.format(words)}.click(), true)")
+
+
 async def put(page: Page, label: str, value: str) -> None:
     """Type a value into the field with a label."""
     field = f"{FIELD.format(label)}.querySelector('input, select')"
@@ -78,20 +83,20 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Bro
     async with opened(house, browser) as page:
         assert "key=" not in await page.ask("location.href")
         await page.ask("window.stays = true")
-        await page.ask(PRESS.format("New session"))
+        await press(page, "New session")
         await page.until("[...document.querySelectorAll('h3')].some(e => e.textContent === 'Probe')")
-        await page.ask(PRESS.format("Probe"))
+        await press(page, "Probe")
         await page.until(f"{FIELD.format('Word')}?.querySelector('input').value === 'hello'")
         assert await page.ask(f"{FIELD.format('Size')} === undefined")
         await put(page, "Kind", "fine")
         await page.until(f"{FIELD.format('Size')} !== undefined")
         await put(page, "Size", "77")
         await page.until(f"{FIELD.format('Size')}.querySelector('.wrong').textContent.includes('from 1 up to 9')")
-        await page.ask(PRESS.format("Start"))
+        await press(page, "Start")
         await page.until("document.activeElement.getAttribute('aria-invalid') === 'true'")
         assert [] == await anyio.to_thread.run_sync(house.client.sessions)
         await put(page, "Name", "No Name")
-        await page.ask(PRESS.format("Start"))
+        await press(page, "Start")
         await page.until(f"{FIELD.format('Name')}.querySelector('.wrong').textContent.includes('is not a name')")
         assert 2 == await page.ask("document.querySelectorAll('[aria-invalid]').length")
         await put(page, "Word", "bonjour")
@@ -100,12 +105,12 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Bro
         assert 1 == await page.ask("document.querySelectorAll('[aria-invalid]').length")
         await put(page, "Name", "mine")
         await page.until("document.querySelector('[aria-invalid]') === null")
-        await page.ask(PRESS.format("Preview"))
+        await press(page, "Preview")
         await page.until("document.querySelector('dialog')?.textContent.includes('service_word=')")
         assert [] == await anyio.to_thread.run_sync(house.client.sessions)
         await page.ask("[...document.querySelectorAll('dialog button')].at(-1).click()")
         await page.until("document.querySelector('dialog') === null")
-        await page.ask(PRESS.format("Start"))
+        await press(page, "Start")
         await page.until("document.querySelector('h1')?.textContent === 'mine'")
         await page.until("document.querySelector('.pill').textContent === 'running'")
         await page.until("document.getElementById('news').textContent.includes('mine: running')")
@@ -120,10 +125,10 @@ async def test_a_session_from_its_form_to_its_end(house: Workspace, browser: Bro
             log.write("written later\n")
         await page.until("document.querySelector('[role=log]').textContent.includes('written later')")
         address = await page.ask("[...document.querySelectorAll('a')].find(e => e.textContent.startsWith('Open')).href")
-        await page.ask(PRESS.format("Stop"))
-        await page.ask(PRESS.format("Stop it"))
+        await press(page, "Stop")
+        await press(page, "Stop it")
         await page.until("document.querySelector('.pill').textContent === 'stopped'")
-        await page.ask(PRESS.format("Restart"))
+        await press(page, "Restart")
         await page.until("document.querySelector('.pill').textContent === 'running'")
         assert await page.ask("window.stays")
         again = await anyio.to_thread.run_sync(house.client.session, "mine")
@@ -146,7 +151,7 @@ async def test_a_form_says_what_an_empty_field_means(house: Workspace, browser: 
         await page.ask("location.hash = '#/new/pages'")
         await page.until(f"{words}.length === 3")
         assert "such as 2h; empty: as the last time, or it waits" in "".join(await page.ask(words))
-        await page.ask(PRESS.format("Take the form's own"))
+        await press(page, "Take the form's own")
         await page.until(f"{words}.length === 0")
 
 
@@ -260,7 +265,7 @@ async def test_everybody_can_use_it(house: Workspace, tmp_path: Path, browser: B
             )
         await page.ask(f"location.hash = '#/sessions/{ident}'")
         await page.until("document.querySelector('.story') !== null")
-        await page.ask(PRESS.format("Stop"))
+        await press(page, "Stop")
         assert [] == await wrong(page)
         await kept(page, tmp_path, f"dashboard-stop{kind}")
 

@@ -15,7 +15,7 @@ from .bed import NODES, Cluster
 from .bed.environments import ensure_environment
 from .bed.person import person
 from .scenario import ended
-from .test_dashboard import FIELD, PRESS, put
+from .test_dashboard import FIELD, press, put
 
 pytestmark = [
     pytest.mark.anyio,
@@ -38,10 +38,10 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
             await page.go(done.out.strip())
             await page.until("document.querySelector('h1')?.textContent === 'Sessions'")
             await page.ask("window.stays = true")
-            await page.ask(PRESS.format("New session"))
+            await press(page, "New session")
             await page.until("[...document.querySelectorAll('h3')].some(e => e.textContent === 'JupyterLab')")
             await kept(page, tmp_path, "dashboard-new")
-            await page.ask(PRESS.format("JupyterLab"))
+            await press(page, "JupyterLab")
             await page.until("document.querySelector('h1')?.textContent === 'JupyterLab'")
             await put(page, "Name", "lab")
             await put(page, "Cluster", "bed")
@@ -52,7 +52,7 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
             await put(page, "Time", "20")
             await page.until("document.querySelector('[aria-invalid]') === null")
             await kept(page, tmp_path, "dashboard-form")
-            await page.ask(PRESS.format("Start"))
+            await press(page, "Start")
             await page.until("document.querySelector('h1')?.textContent === 'lab'")
             await page.until("document.querySelector('.pill').textContent === 'running'")
             session = await anyio.to_thread.run_sync(me.client.session, "lab")
@@ -79,8 +79,8 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
             await page.until(f"{output} === 'it is {session['node']}'")
             await kept(page, tmp_path, "dashboard-notebook")
             await page.turn_to(dashboard)
-            await page.ask(PRESS.format("Stop"))
-            await page.ask(PRESS.format("Stop it"))
+            await press(page, "Stop")
+            await press(page, "Stop it")
             await page.until("document.querySelector('.pill').textContent === 'stopped'")
             assert await page.ask("window.stays")
         await anyio.to_thread.run_sync(lambda: ended(me, cluster, "lab", "cancelled"))

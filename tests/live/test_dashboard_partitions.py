@@ -16,7 +16,7 @@ from .bed import Cluster
 from .bed.pbs_cluster import PbsCluster
 from .bed.person import Person, person
 from .scenario import add_where, ended, job_of
-from .test_dashboard import AXE, FIELD, PRESS, put, wrong
+from .test_dashboard import AXE, FIELD, press, put, wrong
 
 pytestmark = [
     pytest.mark.anyio,
@@ -97,10 +97,10 @@ async def test_partitions_are_offered_and_the_chosen_one_is_the_job_s(cluster: C
             await shows(page, "Walltime", "remark", "")
             await put(page, "Longest wait", "soon")
             await put(page, "Name", "far")
-            await page.ask(PRESS.format("Start"))
+            await press(page, "Start")
             await shows(page, "Longest wait", "wrong", '"soon" is no length of time.')
             await put(page, "Longest wait", "2h")
-            await page.ask(PRESS.format("Start"))
+            await press(page, "Start")
             await page.until("document.querySelector('h1')?.textContent === 'far'")
             await page.until("document.querySelector('.pill').textContent === 'running'")
         session = await anyio.to_thread.run_sync(me.client.session, "far")

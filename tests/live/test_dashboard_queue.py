@@ -12,7 +12,7 @@ from .bed.person import person
 from .browser import Browser, Page, kept
 from .browsers import FIREFOX
 from .scenario import add_where, ended, job_of
-from .test_dashboard import PRESS
+from .test_dashboard import press
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timeout(400)]
 
@@ -22,7 +22,7 @@ PILL = "document.querySelector('.pill').textContent"
 
 async def more_time(page: Page, amount: str) -> None:
     """Press Extend, and ask for so much."""
-    await page.ask(PRESS.format("Extend"))
+    await press(page, "Extend")
     await page.until("document.activeElement.matches('dialog input')")
     await page.type(f"{amount}\n")
     await page.until("document.querySelector('dialog') === null")
@@ -80,7 +80,7 @@ async def test_a_session_waits_runs_and_its_time_is_over(cluster: Cluster, brows
             await page.until("document.querySelector('.story')?.textContent.includes('time')")
             await kept(page, tmp_path, "dashboard-walltime")
             await anyio.to_thread.run_sync(lambda: ended(me, cluster, "q", "walltime", killed=True))
-            await page.ask(PRESS.format("Restart"))
+            await press(page, "Restart")
             await page.until(f"{PILL} === 'running'")
             again = await anyio.to_thread.run_sync(me.client.session, "q")
             assert again["id"] != session["id"]
