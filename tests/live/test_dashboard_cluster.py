@@ -24,6 +24,11 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
 
+CONNECTED = (
+    "fetch(location.pathname.split('/lab')[0] + '/api/kernels').then((got) => got.json())"
+    ".then((found) => found.some((one) => one.connections === 1 && one.execution_state === 'idle'), () => false)"
+)
+IDLE = "[...document.querySelectorAll('.jp-StatusBar-TextItem')].some((one) => one.textContent.endsWith('| Idle'))"
 NOTEBOOK = '.jp-LauncherCard[data-category="Notebook"]'
 
 
@@ -69,7 +74,9 @@ async def test_a_notebook_in_a_job_from_its_form_to_its_end(cluster: Cluster, tm
             await page.turn_to(session["url"].partition("?")[0])
             await page.until(f"document.querySelector('{NOTEBOOK}') !== null")
             await page.ask(f"document.querySelector('{NOTEBOOK}').click()")
-            await page.until("document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]') !== null")
+            # What is run before the kernel has told of itself over the page's own connection is not run at all.
+            await page.until(CONNECTED)
+            await page.until(IDLE)
             # it has the keyboard by itself, once it is ready for it
             await page.until("document.activeElement.matches('.jp-Notebook.jp-mod-editMode .cm-content')")
             await page.type("import platform; print('it is', platform.node())")
