@@ -62,7 +62,7 @@ def _bundle(client: Client, name: str, target: str, *, force: bool) -> int:
     from sessiond.cli.support import STDOUT, write
 
     found = client.bundle(name)
-    story = "".join(f"{line}\n" for line in told(found["story"], lambda text, _look: text))
+    story = "".join(f"{line}\n" for line in told(found["story"], lambda text, _look: text, lasting=True))
     files = {"story.txt": story, **found["files"]}
     write(target, found["story"]["session"]["name"], files, force=force)
     if target != STDOUT:
@@ -70,10 +70,13 @@ def _bundle(client: Client, name: str, target: str, *, force: bool) -> int:
     return 0
 
 
-def told(story: Story, paint: Callable[[str, str], str], width: int | None = None) -> Iterator[str]:
-    """The story, line by line, in lines of ``width`` columns where that is known."""
+def told(
+    story: Story, paint: Callable[[str, str], str], width: int | None = None, *, lasting: bool = False
+) -> Iterator[str]:
+    """The story, line by line, in lines of ``width`` columns where that is known. A ``lasting`` one is for a file: how
+    long ago something was would be wrong when it is read."""
     session = story["session"]
-    yield from _headline(session, paint, width)
+    yield from _headline(session, paint, width, lasting=lasting)
     yield ""
     for line in story["lines"]:
         at = clock(line["at"])[11 if width is not None and width < _NARROW else 0 :]
@@ -104,12 +107,14 @@ def told(story: Story, paint: Callable[[str, str], str], width: int | None = Non
             yield "  " + safe(text)
 
 
-def _headline(session: Session, paint: Callable[[str, str], str], width: int | None) -> Iterator[str]:
+def _headline(session: Session, paint: Callable[[str, str], str], width: int | None, *, lasting: bool) -> Iterator[str]:
     """What the session is, since when, and, where it waits, for how long still."""
     start = expected(session["expected_start"]) if session["state"] == "wait-for-node" else ""
     # Where the link is down, how long that has been is what the phrase says.
     lasts = f" (for {ago(session['since'])})" if session["link"]["state"] in ("up", "idle") else ""
     since = f" ({ago(session['since'])} ago)" if session["state"] == "ended" else lasts
+    if lasting:
+        start = since = ""
     name = safe(session["name"])
     first, *more = hanging(f"{name}: {safe(session['phrase'])}{since}{start}", width, 2)
     look = session["severity"]

@@ -106,7 +106,9 @@ def test_a_bundle_has_everything_but_secrets(workspace: Workspace) -> None:
         "link.txt",
         "versions.txt",
     } <= set(files)
-    assert files["story.txt"] == workspace.ctl("why", "lab").out
+    first, *lines = files["story.txt"].splitlines()
+    head, *told = workspace.ctl("why", "lab").out.splitlines()
+    assert (lines, True) == (told, head.startswith(f"{first} ("))
     assert {"rendered/session.sh", "rendered/run.sh", "rendered/inputs.sh"} <= set(files)
     assert "the password is ***" in files["log.txt"]
     assert "token=***" in files["log.txt"]
