@@ -127,17 +127,22 @@ ensure_venv() {
 }
 
 # end_marked NAME=VALUE SIGNAL...: send one SIGNAL after the other to this user's processes that were started with
-# NAME=VALUE in their environment, until none is left. An environment is inherited by everything a service starts, also
-# by what left its process group, and is never that of a stranger who got a dead process's number.
+# NAME=VALUE in their environment, until none is left; each has 0.4 s. An environment is inherited by everything a service
+# starts, also by what left its process group, and is never that of a stranger who got a dead process's number.
 end_marked() {
-    local mark=$1 signal file files
+    local mark=$1 signal files pids tenths
     shift
     for signal in "$@"; do
         # No process substitution, whose grep would outlive its caller by a moment.
         files=$(grep -lzxF -e "$mark" /proc/[0-9]*/environ 2>/dev/null)
         [ -n "$files" ] || return 0
-        for file in $files; do kill -s "$signal" "${file//[!0-9]/}" 2>/dev/null; done
-        sleep 0.4
+        read -r -d '' -a pids <<<"${files//[!0-9[:space:]]/}"
+        kill -s "$signal" "${pids[@]}" 2>/dev/null
+        # `kill` succeeds as long as one of them is there.
+        for ((tenths = 0; tenths < 4; tenths++)); do
+            sleep 0.1
+            kill -0 "${pids[@]}" 2>/dev/null || break
+        done
     done
 }
 

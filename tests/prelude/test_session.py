@@ -132,7 +132,7 @@ def test_signals_are_published(trial: MakeTrial, name: str, *, group: bool) -> N
 
 
 def test_a_template_that_ignores_term_is_killed(trial: MakeTrial) -> None:
-    """The outer shell waits three seconds for a template that does not want to end, then ends it and publishes."""
+    """The outer shell waits six seconds for a template that does not want to end, then ends it and publishes."""
     one = trial("trap '' TERM\n" + HELLO + "while :; do sleep 0.2; done\n", params={"SYNC": "sync"})
     sync = one.fifo("sync")
     process = one.start()

@@ -196,17 +196,17 @@ def log_of(house: House) -> str:
     return house.path("logs.out").read_text(errors="replace")
 
 
-def processes(house: House) -> list[int]:
-    """The processes that were started from the session's folder, wherever they went."""
+def processes(house: House) -> dict[int, str]:
+    """The processes that were started from the session's folder, wherever they went, and their command lines."""
     mark = f"resource_jobdir={house.jobdir}".encode()
-    found = []
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             variables = (entry / "environ").read_bytes().split(b"\0")
+            if mark in variables and int(entry.name) != os.getpid():
+                found[int(entry.name)] = _command_line(entry)
         except OSError:
             continue  # it ended, or is somebody else's
-        if mark in variables and int(entry.name) != os.getpid():
-            found.append(int(entry.name))
     return found
 
 
@@ -215,10 +215,14 @@ def command_lines() -> str:
     texts = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            texts.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            texts.append(_command_line(entry))
         except OSError:
             continue
     return "\n".join(texts)
+
+
+def _command_line(entry: Path) -> str:
+    return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").rstrip()
 
 
 @contextmanager

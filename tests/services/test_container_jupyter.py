@@ -74,7 +74,7 @@ async def checked(house: House, *, private: bool) -> None:
                 assert {"mine.txt"} == {entry["name"] for entry in (await answer.json())["content"]}
         assert TOKEN not in command_lines()
         assert await ended(service.process) == 143
-        assert [] == processes(house)
+        assert {} == processes(house)
     assert TOKEN not in log_of(house)
     assert not service.path or not Path(service.path).parent.exists()
 

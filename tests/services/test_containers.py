@@ -49,7 +49,7 @@ async def test_a_page_of_an_unpacked_image_is_served_and_nothing_is_left(tmp_pat
             assert "a page of the image" in await answer.text()
         assert {"httpd", "sleep"} <= programs(house)
         assert await ended(service.process) == 143
-        assert [] == processes(house)
+        assert {} == processes(house)
     assert not house.path("container").exists()
 
 
@@ -63,7 +63,7 @@ async def test_kill_script_ends_it_all(tmp_path: Path) -> None:
         assert (await kill(house)).status == 0
         with anyio.fail_after(PATIENCE_S):
             await service.process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
         assert (await kill(house)).status == 0
 
 
@@ -80,7 +80,7 @@ async def test_a_command_of_ones_own_for_ch_run(tmp_path: Path) -> None:
         async with client.get(f"{service.root}/me/{OPEN_PORT}/") as answer:
             assert "below the path" == await answer.text()
         assert await ended(service.process) == 143
-        assert [] == processes(house)
+        assert {} == processes(house)
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed (nginx-light)")
@@ -103,7 +103,7 @@ async def test_nginx_of_an_image_needs_no_command(tmp_path: Path, listen: Listen
         async with client.get(f"{service.root}/sub", allow_redirects=False) as answer:
             assert (302, "/me/50123/sub/") == (answer.status, answer.headers["Location"])
         assert await ended(service.process) == 143
-        assert [] == processes(house)
+        assert {} == processes(house)
 
 
 @pytest.mark.parametrize(

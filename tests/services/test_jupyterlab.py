@@ -105,7 +105,7 @@ async def test_a_cell_runs_and_nothing_is_left(tmp_path: Path, listen: Listen) -
         assert int(job) in processes(house)
         assert TOKEN not in command_lines()
         assert await ended(service.process) == 143
-        assert [] == processes(house)
+        assert {} == processes(house)
     assert not house.path("jupyter-runtime").exists()
     assert not service.path or not Path(service.path).parent.exists()
     assert "reason=signal:TERM" in house.path("exit").read_text()
@@ -138,7 +138,7 @@ async def test_kill_script_ends_it_all(tmp_path: Path) -> None:
         assert (await kill(house)).status == 0
         with anyio.fail_after(PATIENCE_S):
             await service.process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
 
 
 async def test_taken_port_is_an_error(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ async def refused(house: House) -> str:
     async with session(house) as process:
         with anyio.fail_after(PATIENCE_S):
             assert 1 == await process.wait(), log_of(house)
-    assert [] == processes(house)
+    assert {} == processes(house)
     return house.path("failure").read_text().strip()
 
 
@@ -278,7 +278,7 @@ async def test_a_scyld_cloud_workstation_that_runs(tmp_path: Path) -> None:
             assert "HELLO" == await asked(house)
             await until(lambda: said.exists() and ":2\n" == said.read_text())
             assert 143 == await ended(process)
-            assert [] == processes(house)
+            assert {} == processes(house)
         assert [] == calls(home, "sudo")
 
 

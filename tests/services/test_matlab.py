@@ -93,7 +93,7 @@ async def test_matlab_is_started_and_its_page_answers(tmp_path: Path, listen: Li
         assert TOKEN not in command_lines()
         assert 0o700 == (tmp_path / "home" / ".matlab" / "MWI").stat().st_mode & 0o777
         assert 143 == await ended(service.process)
-        assert [] == processes(house)
+        assert {} == processes(house)
     log = log_of(house)
     assert (False, True) == (TOKEN in log, "mwi-auth-token=***" in log)
 
@@ -106,7 +106,7 @@ async def test_the_kill_script_ends_it_all(tmp_path: Path) -> None:
         assert 0 == (await kill(house)).status
         with anyio.fail_after(PATIENCE_S):
             await service.process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
 
 
 @pytest.mark.parametrize("root", ["", "~/absent"])

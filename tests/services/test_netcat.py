@@ -88,7 +88,7 @@ async def test_the_page_says_where_it_is(tmp_path: Path, server: str, listen: Li
                 assert 405 == answer.status
         assert TOKEN not in command_lines()
         assert 143 == await ended(service.process)
-        assert [] == processes(house)
+        assert {} == processes(house)
         assert not service.path or not Path(service.path).parent.exists()
     assert TOKEN not in log_of(house)
 
@@ -108,7 +108,7 @@ async def test_who_says_nothing_hinders_nobody(tmp_path: Path, server: str) -> N
             assert 0 == (await kill(house)).status
             with anyio.fail_after(PATIENCE_S):
                 await service.process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
 
 
 @pytest.mark.parametrize("server", [*SERVERS, "none"])

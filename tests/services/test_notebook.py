@@ -58,7 +58,7 @@ async def test_a_cell_runs_and_nothing_is_left(tmp_path: Path, listen: Listen) -
             assert 403 == answer.status
         assert TOKEN not in command_lines()
         assert 143 == await ended(service.process)
-        assert [] == processes(house)
+        assert {} == processes(house)
     assert TOKEN not in log_of(house)
     assert not house.path("jupyter-runtime").exists()
 
@@ -86,7 +86,7 @@ async def test_a_password_lets_in_beside_the_token(tmp_path: Path, name: str) ->
             assert 200 == answer.status
         assert (await kill(house)).status == 0
     assert "sesame" not in log_of(house)
-    assert [] == processes(house)
+    assert {} == processes(house)
 
 
 @pytest.mark.parametrize("name", ["jupyter-host", "jupyterlab-host"])

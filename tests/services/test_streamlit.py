@@ -62,7 +62,7 @@ async def test_the_scripts_text_arrives(tmp_path: Path, listen: Listen) -> None:
             assert await shown(client, f"{service.root}{BASE}/", text)
         assert TOKEN not in command_lines()
         assert 143 == await ended(service.process)
-        assert [] == processes(house)
+        assert {} == processes(house)
         assert not service.path or not Path(service.path).parent.exists()
     assert TOKEN not in log_of(house)
 
@@ -98,7 +98,7 @@ async def test_only_the_token_opens_it(tmp_path: Path, listen: Listen) -> None:
             async with client.get(f"{root}/", headers=COOKIE) as answer:
                 assert (200, True) == (answer.status, "<title>Streamlit</title>" in await answer.text())
         assert 0 == (await kill(house)).status
-    assert [] == processes(house)
+    assert {} == processes(house)
 
 
 async def test_a_streamlit_of_ones_own_is_used(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ async def test_nothing_is_left(tmp_path: Path, way: str) -> None:
                 assert 0 == (await kill(house)).status
                 with anyio.fail_after(PATIENCE_S):
                     await service.process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
         assert not Path(service.path).parent.exists()
 
 

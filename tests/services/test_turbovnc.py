@@ -91,7 +91,7 @@ async def over(house: House) -> tuple[int, str]:
     async with session(house) as process:
         with anyio.fail_after(PATIENCE_S):
             status = await process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
     failure = house.path("failure")
     return status, failure.read_text().strip() if failure.exists() else ""
 

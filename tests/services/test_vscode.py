@@ -78,7 +78,7 @@ async def test_it_is_called_as_it_should_be(tmp_path: Path, listen: Listen) -> N
         private = Path(socket).parent
         assert 0o40700 == private.stat().st_mode
         assert 143 == await ended(service.process)
-        assert [] == processes(house)
+        assert {} == processes(house)
         assert not private.exists()
     assert TOKEN not in log_of(house)
 
@@ -100,7 +100,7 @@ async def test_only_the_token_opens_it(tmp_path: Path) -> None:
         assert 0 == (await kill(house)).status
         with anyio.fail_after(PATIENCE_S):
             await service.process.wait()
-    assert [] == processes(house)
+    assert {} == processes(house)
 
 
 async def test_where_it_is_looked_for(tmp_path: Path) -> None:

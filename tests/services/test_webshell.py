@@ -219,7 +219,7 @@ async def test_nothing_is_left(tmp_path: Path, way: str, listen: Listen) -> None
             assert (await kill(house)).status == 0
             with anyio.fail_after(PATIENCE_S):
                 await service.process.wait()
-        assert [] == processes(house)
+        assert {} == processes(house)
         assert not service.path or not Path(service.path).parent.exists()
 
 
