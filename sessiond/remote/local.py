@@ -144,7 +144,9 @@ class Local:
             return (await anyio.Path(self._home() / path).stat()).st_size
         except (FileNotFoundError, NotADirectoryError):
             return 0
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise NotSent(f"{path} cannot be read: {error.strerror or error}") from error
+        except ValueError as error:
             raise NotSent(f"{path} cannot be read: {error}") from error
 
     def _limited(self, argv: tuple[str, ...]) -> tuple[str, ...]:

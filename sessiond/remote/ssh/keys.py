@@ -130,7 +130,7 @@ def read(files: Iterable[str], certificates: Sequence[str], opened: Opened, ask:
             else:
                 pairs += load_keypairs([path], None, list(more.values()))
         except (ValueError, OSError) as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{name}: {_why(error)}")
     return Keys(pairs=tuple(pairs), nameless=tuple(nameless), problems=tuple(problems))
 
 
@@ -186,7 +186,11 @@ def _certificates(files: Sequence[str], problems: list[str]) -> dict[bytes, asyn
         try:
             certificate = asyncssh.read_certificate(str(Path(name).expanduser()))
         except (ValueError, OSError) as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{name}: {_why(error)}")
         else:
             found[certificate.key.public_data] = certificate
     return found
+
+
+def _why(error: ValueError | OSError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

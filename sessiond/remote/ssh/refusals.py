@@ -103,7 +103,8 @@ def ending(error: Exception | None, silent_s: float) -> str:
             return "closed by the host"
         case asyncssh.ConnectionLost() if "keepalive" in error.reason:
             return f"no answer for {silent_s:g} s"
-        case asyncssh.ConnectionLost():
+        # Which of the two depends on whether anything was under way.
+        case asyncssh.ConnectionLost() | ConnectionError():
             return "the connection was cut"
         case asyncssh.DisconnectError():
             return f"closed by the host: {printable(error.reason, 200)}"
@@ -211,5 +212,11 @@ def _errno(error: OSError) -> int:
 
 
 def _said(error: Exception) -> str:
-    text = error.reason if isinstance(error, asyncssh.Error) else str(error)
+    match error:
+        case asyncssh.Error():
+            text = error.reason
+        case OSError(strerror=str(text)):
+            pass
+        case _:
+            text = str(error)
     return printable(text, 200) or type(error).__name__
