@@ -30,15 +30,23 @@ class Page(ABC):
 
     channel: aiohttp.ClientWebSocketResponse
     numbers: count[int] = field(default_factory=lambda: count(1))
+    complaints: list[str] = field(default_factory=list)
+    """What the browser itself had to say of the page: what could not be loaded, what threw."""
 
     async def reply(self, method: str, params: dict[str, Any], **more: str) -> dict[str, Any]:
-        """Say one command and return the whole answer to it; events that come meanwhile are not looked at."""
+        """Say one command and return the whole answer to it; of events that come meanwhile complaints are kept."""
         number = next(self.numbers)
         await self.channel.send_json({"id": number, "method": method, "params": params, **more})
         while True:
             answer: dict[str, Any] = await self.channel.receive_json()
             if answer.get("id") == number:
                 return answer
+            if complaint := self.complaint(answer):
+                self.complaints.append(complaint)
+
+    @abstractmethod
+    def complaint(self, event: dict[str, Any]) -> str:
+        """What an event of the protocol says that is wrong with the page; empty if it says no such thing."""
 
     @abstractmethod
     async def go(self, url: str) -> None:
@@ -80,7 +88,8 @@ class Page(ABC):
             shown = "not to be asked any more"
             with anyio.move_on_after(LAST_LOOK_S):
                 shown = await self.ask("`${location.href}\\n${document.body?.innerText}`")
-            raise AssertionError(f"waited in vain for {script}; the page is {str(shown)[:2000]}") from None
+            said = "".join(f"\n{complaint}" for complaint in self.complaints[-20:])
+            raise AssertionError(f"waited in vain for {script}; the page is {str(shown)[:2000]}{said}") from None
 
 
 async def patiently(look: Callable[[], Awaitable[Any]]) -> Any:

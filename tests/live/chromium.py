@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 SHIFT = 8
+# The page that was asked has made room for the next one, which can be asked in a moment.
+GONE = (
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find default execution context",
+)
 # What a page is told of a key beside its name: its code, and what it types.
 KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " "), "ArrowRight": (39, "")}
 
@@ -45,11 +52,19 @@ class Page(browser.Page):
 
     async def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Say one command of the protocol and return its result."""
-        more = {"sessionId": self.session} if self.session else {}
-        answer = await self.reply(method, params, **more)
+        answer = await self._said(method, **params)
         assert "error" not in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
+
+    def complaint(self, event: dict[str, Any]) -> str:
+        """What cannot be loaded, or is not allowed; what threw."""
+        match event:
+            case {"method": "Log.entryAdded", "params": {"entry": {"level": "error", "text": text, **more}}}:
+                return f"{text} {more.get('url', '')}"
+            case {"method": "Runtime.exceptionThrown", "params": {"exceptionDetails": details}}:
+                return str(details.get("exception", details).get("description", details))
+        return ""
 
     async def go(self, url: str) -> None:
         """Open a URL."""
@@ -72,8 +87,11 @@ class Page(browser.Page):
 
     async def ask(self, script: str) -> Any:
         """Evaluate JavaScript in the page."""
-        result = await self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        return result["result"].get("value")
+        answer = await self._said("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "error" in answer:
+            assert answer["error"]["message"] in GONE, answer
+            return None
+        return answer["result"]["result"].get("value")
 
     async def type(self, text: str) -> None:
         """Type text, a line's end included as the Enter key."""
@@ -109,12 +127,16 @@ class Page(browser.Page):
         result = await self.send("Page.captureScreenshot", format="png")
         await anyio.Path(path).write_bytes(base64.b64decode(result["data"]))
 
+    async def _said(self, method: str, **params: Any) -> dict[str, Any]:
+        more = {"sessionId": self.session} if self.session else {}
+        return await self.reply(method, params, **more)
+
 
 @asynccontextmanager
 async def chromium(*, dark: bool = False) -> AsyncIterator[Page]:
     """A browser with a profile of its own, and a tab in it."""
     assert PROGRAM is not None
-    argv = (PROGRAM, *FLAGS)
+    argv = (sys.executable, str(Path(__file__).with_name("deaf.py")), PROGRAM, *FLAGS)
     with browser.launched(
         lambda folder: [*argv, f"--user-data-dir={folder}", "about:blank"], b"DevTools listening on "
     ) as address:
@@ -124,7 +146,8 @@ async def chromium(*, dark: bool = False) -> AsyncIterator[Page]:
             tab = next(found for found in tabs if found["type"] == "page")
             async with client.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=0) as channel:
                 page = Page(channel)
-                await page.send("Page.enable")
+                for domain in ("Page", "Log", "Runtime"):
+                    await page.send(f"{domain}.enable")
                 media = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
                 features = [{"name": name, "value": value} for name, value in media.items()]
                 await page.send("Emulation.setEmulatedMedia", features=features)

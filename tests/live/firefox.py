@@ -50,6 +50,13 @@ class Page(browser.Page):
         result: dict[str, Any] = answer["result"]
         return result
 
+    def complaint(self, event: dict[str, Any]) -> str:
+        """What threw, what was blocked, and what pages say is an error."""
+        match event:
+            case {"method": "log.entryAdded", "params": {"level": "error", "text": text}}:
+                return str(text)
+        return ""
+
     async def go(self, url: str) -> None:
         """Open a URL."""
         await self.send("browsingContext.navigate", context=self.context, url=url, wait="none")
@@ -134,6 +141,7 @@ async def firefox(*, dark: bool = False) -> AsyncIterator[Page]:
         ):
             page = Page(channel)
             await page.send("session.new", capabilities={})
+            await page.send("session.subscribe", events=["log.entryAdded"])
             # the first tab's keyboard belongs to the address bar (Firefox 153)
             page.context = (await page.send("browsingContext.create", type="tab"))["context"]
             await page.resize(1200, 800)
