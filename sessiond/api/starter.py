@@ -55,6 +55,7 @@ class Starter:
         request = self.memory.recalled(request)
         self._resolved(request, number=0, port=self._ports[0])  # every refusal that needs no port comes first
         listener = await self._port()
+        mine = True
         try:
             session = self._resolved(request, number=self._store.next_number(), port=listener.port)
             self._making.add(session.name)
@@ -62,14 +63,19 @@ class Starter:
                 session = await self._with_url(session)
                 self._files(session)  # what cannot be rendered is refused now, not later
                 self._standing.hand_over(listener)
+                mine = False
                 session = await self._desk.engine.create(session)
                 self.memory.keep(request, session)
                 return session
             finally:
                 self._making.discard(session.name)
         except BaseException:
-            self._standing.take_back(listener)
-            listener.close()
+            # A client that leaves at the wrong moment is not told that its session was begun. The listener is its
+            # door by then, and is not to be taken back any more.
+            if mine:
+                listener.close()
+            else:
+                self._standing.take_back(listener)
             raise
 
     def fill(self, request: Request) -> wire_forms.Filling:

@@ -20,10 +20,16 @@ class Reply:
     done: anyio.Event = field(default_factory=anyio.Event)
     session: Session | None = None
     error: SessiondError | None = None
+    left: bool = False
+    """Nobody waits for the answer any more."""
 
     async def wait(self) -> Session:
         """The session after the request. Raises what the engine refused it with."""
-        await self.done.wait()
+        try:
+            await self.done.wait()
+        except BaseException:
+            self.left = True
+            raise
         if self.error is not None:
             raise self.error
         if self.session is None:

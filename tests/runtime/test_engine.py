@@ -12,7 +12,7 @@ from sessiond.core.errors import AnswerLost, Conflict, NotFound, NotSent, StateF
 from sessiond.core.events import CancelSent, StopRequested
 from sessiond.core.ids import ActionId, SessionId
 from sessiond.core.session import Endpoint, Outcome, Phase, State
-from sessiond.runtime.letters import Answer, Standing
+from sessiond.runtime.letters import Answer, Create, Reply, Standing
 from sessiond.runtime.listener import bind
 from tests.runtime.conftest import VirtualClock
 from tests.runtime.memory import Memory
@@ -101,6 +101,17 @@ async def test_a_stop_never_cancels_a_submission(virtual: VirtualClock, tmp_path
         assert [State.RENDER, State.SUBMIT, State.ABANDON, State.KILL, State.ENDED] == history.states(session)
         assert 0 == here.cluster.ran["find", session]
         assert {} == {a: k for a, k in history.open.items() if k != "Cleanup"}
+
+
+async def test_a_session_that_nobody_waits_for_is_not_begun(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Whoever asked has given up before the engine came to it, and may ask again."""
+    async with world(virtual, tmp_path) as here:
+        late = Create(session=a_session(virtual.now(), 1, 50001), reply=Reply())
+        with anyio.move_on_after(60):
+            await late.reply.wait()
+        await here.engine.tell(late)
+        session = await here.begin(2)
+        assert [session] == [one.id for one in here.engine.live()]
 
 
 async def test_names_are_for_one_live_session(virtual: VirtualClock, tmp_path: Path) -> None:
