@@ -20,6 +20,7 @@ from sessiond.api.clusters import ClusterRoutes
 from sessiond.api.events import EventRoutes
 from sessiond.api.partitions import PartitionRoutes
 from sessiond.api.reach import ReachRoutes
+from sessiond.api.requestlog import request_log
 from sessiond.api.services import ServiceRoutes
 from sessiond.api.sessions import SessionRoutes
 from sessiond.api.socket import peer_uid
@@ -45,6 +46,9 @@ _STATUS = {
 }
 _SHUTDOWN_S = 2.0
 LARGEST_BODY = 4 * 1024 * 1024
+LARGEST_LINE = 1024 * 1024
+"""The longest request line or header. A browser sends the dashboard the cookies of all servers of this host, as many as
+180 of 4 KiB."""
 _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -134,12 +138,22 @@ def make_api(*routes: Routes) -> web.Application:
 
 
 @asynccontextmanager
-async def served(app: web.Application, control: socket.socket) -> AsyncIterator[None]:
+async def served(
+    app: web.Application, listening: socket.socket, name: str = "api", shutdown_s: float = _SHUTDOWN_S
+) -> AsyncIterator[None]:
     """Serve ``app`` on a listening socket for as long as the context lasts."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=request_log(name),
+        handler_cancellation=True,
+        shutdown_timeout=shutdown_s,
+        max_line_size=LARGEST_LINE,
+        max_field_size=LARGEST_LINE,
+    )
     await runner.setup()
     try:
-        await web.SockSite(runner, control).start()
+        await web.SockSite(runner, listening).start()
         yield
     finally:
         with anyio.CancelScope(shield=True):

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
-import anyio
 import msgspec
 from aiohttp import web
 
 from sessiond.api import wire_daemon
-from sessiond.api.app import LARGEST_BODY, Handler, Routes, error_response, named, told
+from sessiond.api.app import LARGEST_BODY, Handler, Routes, error_response, named, served, told
 from sessiond.api.dashboard_keys import LINK_S, Keys
 from sessiond.api.dashboard_page import PageRoutes, protect
 from sessiond.api.doorkeeper import is_own_host, is_own_origin
@@ -163,12 +162,5 @@ async def serve_dashboard(
         return
     port = gateway.port + 1 if 0 < gateway.port < _LAST_PORT else 0
     with gateway_socket(gateway.host, port, facts, "dashboard") as door:
-        app = make_dashboard(routes, keys, allow)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, door.socket).start()
+        async with served(make_dashboard(routes, keys, allow), door.socket, "dashboard", _SHUTDOWN_S):
             yield LinkRoutes(keys, door.address), door.warnings
-        finally:
-            with anyio.CancelScope(shield=True):
-                await runner.cleanup()

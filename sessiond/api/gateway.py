@@ -9,7 +9,6 @@ Origin; then it is carried, or told in words why it cannot be yet.
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 
 from sessiond.api import gateway_relay as relay
 from sessiond.api.doorkeeper import (
@@ -36,6 +34,7 @@ from sessiond.api.gateway_relay import Lines, Route, Unintelligible, Unreachable
 from sessiond.api.gateway_socket import UPGRADE, join
 from sessiond.api.gateway_target import Target, on_this_host, parse
 from sessiond.api.peers import Allow, Peers, port_of
+from sessiond.api.requestlog import request_log
 from sessiond.api.waiting import POLL_HEADER, Notice, answer, poll_answer
 from sessiond.core.spec import Prefix, Scheme
 
@@ -65,7 +64,7 @@ async def serve_gateway(app: web.Application, sock: socket.socket) -> AsyncItera
     runner = web.AppRunner(
         app,
         access_log=None,
-        logger=_logger(),
+        logger=request_log("gateway"),
         auto_decompress=False,
         handler_cancellation=True,
         shutdown_timeout=SHUTDOWN_S,
@@ -80,21 +79,6 @@ async def serve_gateway(app: web.Application, sock: socket.socket) -> AsyncItera
         yield
     finally:
         await runner.cleanup()
-
-
-def _logger() -> logging.Logger:
-    """Where aiohttp's server reports what went wrong in us, and not what clients send that is no HTTP.
-
-    For the latter it would log the request line, and a token may stand in that.
-    """
-    logger = logging.getLogger("sessiond.gateway")
-    if _is_ours not in logger.filters:
-        logger.addFilter(_is_ours)
-    return logger
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 _LINES = web.AppKey("lines", Lines)

@@ -215,6 +215,42 @@ async def test_secrets_are_in_no_log(house: House, front: Front) -> None:
     assert token not in house.log()
 
 
+async def exchanged(connection: socket.socket, data: bytes) -> bytes:
+    """Everything that comes back for some bytes."""
+    reader, writer = await asyncio.open_connection(sock=connection)
+    try:
+        writer.write(data)
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "Authorization: Bearer known-to-nobody\x01\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nknown-to-nobody\r\n",
+    ],
+    ids=["header", "body"],
+)
+async def test_what_is_no_http_is_refused_and_not_logged(house: House, front: Front, more: str) -> None:
+    """The line that cannot be read may hold the page's token, somebody's cookies, or an answer to a prompt."""
+    data = f"POST /v1/clusters/local/login/1 HTTP/1.1\r\nHost: localhost\r\n{more}".encode()
+    control = socket.socket(socket.AF_UNIX)
+    control.connect(str(house.socket))
+    for connection in (control, socket.create_connection(("127.0.0.1", front.port))):
+        assert b" 400 " in (await exchanged(connection, data)).split(b"\r\n")[0]
+    assert "known-to-nobody" not in house.log()
+    assert "BadHttpMessage" not in house.log()
+
+
+async def test_the_cookies_of_others_do_not_lock_anybody_out(front: Front) -> None:
+    """A browser sends those of all servers of this host, and a session's page can set as many as it keeps."""
+    jar = "; ".join(f"crumb{number}={'x' * 4080}" for number in range(180))
+    status, _, text = await front.ask("GET", "/", Cookie=jar)
+    assert 200 == status, text[:200]
+
+
 @asynccontextmanager
 async def served(allow: Callable[[Peer], Awaitable[bool]], keys: Keys) -> AsyncIterator[str]:
     """A dashboard with nothing behind it: its origin."""
