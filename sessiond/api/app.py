@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import anyio
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -101,10 +100,6 @@ async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(
             SessiondError(f"{request.method} {printable(request.path)}: {error.reason}", code=code), error.status
         )
-    except msgspec.ValidationError as error:
-        return error_response(SessiondError(f"the request's body is not right: {error}", code="bad-request"))
-    except msgspec.DecodeError as error:
-        return error_response(SessiondError(f"the request's body is not JSON: {error}", code="bad-request"))
     except ConnectionError:
         raise
     except Exception:

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire_clusters
+from sessiond.api.bodies import body_of
 from sessiond.api.service import Desk
 from sessiond.api.views import problem_view, rfc3339
 from sessiond.core.errors import NotFound, Refused, printable
@@ -68,7 +69,7 @@ class ClusterRoutes:
     async def answer(self, request: web.Request) -> web.Response:
         """The answers to a round of questions. 204; what comes of them is told on the login's own stream."""
         name, _ = self._keeper(request)
-        body = msgspec.json.decode(await request.read(), type=AnswersBody)
+        body = await body_of(request, AnswersBody)
         self._logins.of(name).answer(request.match_info["id"], body.answers)
         return web.Response(status=204)
 

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from sessiond.api import wire_daemon
 from sessiond.api.app import LARGEST_BODY, Handler, Routes, error_response, named, served, told
+from sessiond.api.bodies import body_of
 from sessiond.api.dashboard_keys import LINK_S, Keys
 from sessiond.api.dashboard_page import PageRoutes, protect
 from sessiond.api.doorkeeper import is_own_host, is_own_origin
@@ -72,7 +73,7 @@ class EntryRoutes:
 
     async def enter(self, request: web.Request) -> web.Response:
         """What the page is known by, for a link's key; the key is worth nothing afterwards."""
-        body = msgspec.json.decode(await request.read(), type=KeyBody)
+        body = await body_of(request, KeyBody)
         token = self._keys.enter(body.key)
         if token is None:
             raise Refused("this link was used before, or is too old", hint=_AGAIN)

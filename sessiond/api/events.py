@@ -60,7 +60,8 @@ class EventRoutes:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Register the route."""
-        router.add_get("/v1/events", self.stream)
+        # No HEAD: that would be answered with a stream.
+        router.add_get("/v1/events", self.stream, allow_head=False)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """One JSON line a transition: those after ``since`` (none asked for: only what comes), then live, with the

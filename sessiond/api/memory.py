@@ -122,7 +122,7 @@ class Memory:
 def _read(text: str | bytes) -> Last | None:
     try:
         return msgspec.json.decode(text, type=Last)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
+from sessiond.api.bodies import body_of
 from sessiond.api.durations import duration_s
 from sessiond.api.service import Desk
 from sessiond.api.takeover import take_over
@@ -42,7 +43,7 @@ class ReachRoutes:
 
     async def extend(self, request: web.Request) -> web.Response:
         """Ask the session's scheduler for more walltime; answers with what it granted, in its words."""
-        by_s = duration_s(msgspec.json.decode(await request.read(), type=ExtendBody).by)
+        by_s = duration_s((await body_of(request, ExtendBody)).by)
         session = self._live(request)
         if session.job is None and session.spec.mode not in _JOBLESS:
             raise Conflict(

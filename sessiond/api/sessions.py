@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from sessiond.api import wire
+from sessiond.api.bodies import body_of
 from sessiond.api.durations import duration_s
 from sessiond.api.memory import Memory
 from sessiond.api.service import Desk
@@ -104,7 +105,8 @@ class SessionRoutes:
         router.add_post("/v1/sessions/{name}/stop", self.stop)
         router.add_post("/v1/sessions/{name}/again", self.again)
         router.add_get("/v1/sessions/{name}/rendered", self.rendered)
-        router.add_get("/v1/sessions/{name}/log", self.log)
+        # No HEAD: that would be answered with a stream.
+        router.add_get("/v1/sessions/{name}/log", self.log, allow_head=False)
         router.add_get("/v1/sessions/{name}/story", self.story)
         router.add_get("/v1/sessions/{name}/bundle", self.bundle)
 
@@ -132,7 +134,7 @@ class SessionRoutes:
 
     async def start(self, request: web.Request) -> web.Response:
         """Start a session: 201 with it as it is at once, in state render."""
-        body = msgspec.json.decode(await request.read(), type=StartBody)
+        body = await body_of(request, StartBody)
         session = await self._starter.start(body.request())
         return web.json_response(self.desk.view(session), status=201)
 
@@ -170,12 +172,12 @@ class SessionRoutes:
 
     async def plan(self, request: web.Request) -> web.Response:
         """What a start would do."""
-        body = msgspec.json.decode(await request.read(), type=StartBody)
+        body = await body_of(request, StartBody)
         return web.json_response(await self._starter.plan(body.request()))
 
     async def fill(self, request: web.Request) -> web.Response:
         """What a form asks for with the values there are, and what is wrong with them."""
-        body = msgspec.json.decode(await request.read(), type=StartBody)
+        body = await body_of(request, StartBody)
         return web.json_response(self._starter.fill(body.request()))
 
     async def show(self, request: web.Request) -> web.Response:
@@ -184,8 +186,7 @@ class SessionRoutes:
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop a session; answers at once, 202. Stopping what has ended changes nothing."""
-        raw = await request.read()
-        body = msgspec.json.decode(raw, type=StopBody) if raw else StopBody()
+        body = await body_of(request, StopBody, empty=StopBody())
         session = self._named(request)
         if session.live:
             session = await self.desk.engine.ask(session.id, StopRequested(force=body.force))

@@ -10,6 +10,7 @@ from aiohttp import web
 from anyio import to_thread
 
 from sessiond.api import formview, wire_forms
+from sessiond.api.bodies import body_of
 from sessiond.api.memory import Memory
 from sessiond.api.pictures import picture_answer
 from sessiond.api.service import Desk
@@ -83,7 +84,7 @@ class WorkflowRoutes:
 
     async def check(self, request: web.Request) -> web.Response:
         """What is in a file, and what is wrong with it."""
-        body = msgspec.json.decode(await request.read(), type=CheckBody)
+        body = await body_of(request, CheckBody)
         try:
             data = base64.b64decode(body.content, validate=True)
         except (binascii.Error, ValueError):

@@ -92,11 +92,32 @@ async def test_refusals_are_one_sentence(api: Api, method: str, path: str, body:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b'{"service": "web"', b"[" * 10_000])
-async def test_a_body_that_is_not_json_is_refused(api: Api, body: bytes) -> None:
-    """400, whatever it is."""
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"\xff", b'{"service": "web"', b"[" * 10_000, b'{"service": "caf\xe9"}', b'{"service": "\xed\xa0\x80"}'],
+)
+async def test_a_body_that_is_not_json_is_refused(api: Api, house: House, body: bytes) -> None:
+    """400, whatever it is, and it is no fault of the daemon's."""
     async with api.http.post("http://sessiond/v1/sessions", data=body) as response:
         assert (400, "bad-request") == (response.status, (await response.json())["error"]["code"])
+    assert "unforeseen" not in house.log()
+
+
+async def test_a_body_that_is_not_what_it_says_is_refused(api: Api, house: House) -> None:
+    """Such as one that is called compressed, and is not."""
+    said = {"Content-Encoding": "gzip"}
+    async with api.http.post("http://sessiond/v1/plan", data=b'{"service": "web"}', headers=said) as response:
+        assert (400, "bad-request") == (response.status, (await response.json())["error"]["code"])
+    assert "unforeseen" not in house.log()
+
+
+async def test_a_stream_has_no_head_alone(api: Api) -> None:
+    """What came after it would be taken for the next answer on the connection."""
+    session = await api.over()
+    for path in (f"/v1/sessions/{session['id']}/log", "/v1/events?since=0"):
+        with anyio.fail_after(10):
+            async with api.http.head(f"http://sessiond{path}") as response:
+                assert 405 == response.status
 
 
 async def test_a_senseless_offset_is_refused_or_empty(api: Api) -> None:
