@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from multidict import CIMultiDict, MultiMapping
 
-from sessiond.api.doorkeeper import is_own_cookie, split_cookies
+from sessiond.api.doorkeeper import is_own_cookie, split_cookies, split_tokens
 from sessiond.api.gateway_target import Target, on_this_host
 from sessiond.core.spec import Prefix
 
@@ -37,6 +37,7 @@ _ENDS_HERE = frozenset({"expect"})
 _MUST_PASS = frozenset({"host", "content-length", "cookie", "set-cookie"})
 """Headers a ``Connection`` header cannot name away: framing and access depend on them."""
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ABSOLUTE = re.compile(r"(https?)://([^/?#@:\[\]]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(?=[/?#]|\Z)", re.IGNORECASE)
 
@@ -44,6 +45,7 @@ _ABSOLUTE = re.compile(r"(https?)://([^/?#@:\[\]]+|\[[0-9a-f:.]+\])(?::([0-9]{1,
 def to_service(raw: RawHeaders, *, target: Target, prefix: Prefix, host: str, peer: str) -> CIMultiDict[str]:
     """The headers a service gets for a request: all but those about the connection, our cookies and a client's claims.
 
+    The address of a page, in ``Referer``, is without our token, too: not all browsers are sent on to one without it.
     ``X-Forwarded-Prefix`` names what was taken off the path, so a service that sees the whole path gets none.
     """
     pairs = _text(raw)
@@ -57,6 +59,8 @@ def to_service(raw: RawHeaders, *, target: Target, prefix: Prefix, host: str, pe
             kept, _ = split_cookies(value)
             if kept:
                 headers.add(name, kept)
+        elif low == "referer":
+            headers.add(name, split_tokens(value)[0])
         else:
             headers.add(name, value)
     headers["X-Forwarded-For"] = peer
@@ -93,9 +97,15 @@ def _text(raw: RawHeaders) -> list[tuple[str, str]]:
 def _decoded(value: bytes) -> str:
     """A header's text. Old servers write Latin-1; sent on as UTF-8, as today's browsers read it."""
     try:
-        return value.decode("utf-8")
+        text = value.decode("utf-8")
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        text = value.decode("latin-1")
+    return spaced(text)
+
+
+def spaced(text: str) -> str:
+    """``text`` with spaces for control characters (RFC 9110, section 5.5), which aiohttp refuses to send."""
+    return _CONTROLS.sub(" ", text)
 
 
 def _per_connection(pairs: list[tuple[str, str]]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from sessiond.api.gateway_headers import to_client, to_service
+from sessiond.api.gateway_headers import spaced, to_client, to_service
 from sessiond.api.gateway_target import Target
 from sessiond.core.spec import Prefix, Scheme
 from sessiond.runtime.tls import unverified
@@ -183,7 +183,7 @@ async def asked(
 def head(answer: aiohttp.ClientResponse, route: Route, cookies: tuple[str, ...]) -> web.StreamResponse:
     """The beginning of the client's answer: the service's status and headers, and our own cookies."""
     headers = to_client(answer.raw_headers, target=route.target, prefix=route.prefix, upstream=route.upstream)
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    response = web.StreamResponse(status=answer.status, reason=spaced(answer.reason or ""), headers=headers)
     response[_STATED] = frozenset(name.lower() for name in headers)
     for cookie in cookies:
         response.headers.add("Set-Cookie", cookie)

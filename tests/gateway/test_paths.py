@@ -4,7 +4,7 @@ import pytest
 
 from sessiond.core.spec import Prefix
 
-from .house import KEEPER, PORT, SESSION, Canned, ask, door, house, raw_service, send
+from .house import KEEPER, PORT, SESSION, Canned, ask, cut, door, house, raw_service, request, send
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +140,15 @@ async def test_headers_of_a_request() -> None:
     }
 
 
+async def test_the_token_is_not_in_a_referer() -> None:
+    """Browsers that do not say that they navigate keep it in the address bar, and pages name that address."""
+    canned = Canned()
+    async with raw_service(canned.talk) as upstream, house(door(upstream)) as at:
+        page = f"{at.url('/lab?a=1')}&sessiond={KEEPER.token(SESSION)}&b=%20"
+        await ask(at, f"GET /me/{PORT}/style.css HTTP/1.1", f"Referer: {page}")
+        assert canned.headers[b"referer"].decode() == at.url("/lab?a=1&b=%20")
+
+
 async def test_kept_prefix_is_not_named_as_taken_off() -> None:
     """A service that sees the whole path must not be told to add the prefix once more."""
     canned = Canned()
@@ -167,6 +176,17 @@ async def test_headers_of_an_answer() -> None:
         "date": "then",
         "connection": "close",
     }
+
+
+async def test_control_characters_in_an_answer_become_spaces(caplog: pytest.LogCaptureFixture) -> None:
+    """They are no reason to lose the answer, and nothing of it can become another header."""
+    canned = Canned(b"HTTP/1.1 299 Quite\x01So\r\nContent-Length: 2\r\nX-Odd: a\x01b\x7fc\td\r\n\r\nok")
+    async with raw_service(canned.talk) as upstream, house(door(upstream)) as at:
+        answer = await send(at, request(at, f"GET /me/{PORT}/ HTTP/1.1"))
+    assert answer.startswith(b"HTTP/1.1 299 Quite So\r\n")
+    status, headers, body = cut(answer)
+    assert (status, headers["x-odd"], body) == (299, "a b c\td", b"ok")
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
