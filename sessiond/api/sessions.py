@@ -207,8 +207,12 @@ class SessionRoutes:
                 f"the folder of {session.name} could not be removed: {error.message}", hint=error.hint
             ) from error
         await self._postmortems.stop(session.id)
-        await self.desk.engine.remove(session.id)
-        await asyncio.to_thread(self._folders.remove, session.id)
+        try:
+            await self.desk.engine.remove(session.id)
+        finally:
+            # A client that has left meanwhile is no reason to keep what nobody can forget any more.
+            if session.id not in self.desk.engine.sessions:
+                await asyncio.to_thread(self._folders.remove, session.id)
         return web.Response(status=204)
 
     async def story(self, request: web.Request) -> web.Response:

@@ -235,8 +235,8 @@ class Engine:
 
     def _request(self, letter: Create | Ask | Remove) -> None:
         match letter:
-            case Create(reply=Reply(left=True)):
-                return  # whoever asked has left, perhaps to ask again: it would be begun twice
+            case Create(reply=Reply(left=True)) | Remove(reply=Reply(left=True)):
+                return  # whoever asked has left: a session would be begun twice, or its folders be left behind
             case Create(session=session):
                 self._create(session)
                 letter.reply.session = self._sessions[session.id]

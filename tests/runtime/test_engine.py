@@ -12,7 +12,7 @@ from sessiond.core.errors import AnswerLost, Conflict, NotFound, NotSent, StateF
 from sessiond.core.events import CancelSent, StopRequested
 from sessiond.core.ids import ActionId, SessionId
 from sessiond.core.session import Endpoint, Outcome, Phase, State
-from sessiond.runtime.letters import Answer, Create, Reply, Standing
+from sessiond.runtime.letters import Answer, Create, Remove, Reply, Standing
 from sessiond.runtime.listener import bind
 from tests.runtime.conftest import VirtualClock
 from tests.runtime.memory import Memory
@@ -112,6 +112,19 @@ async def test_a_session_that_nobody_waits_for_is_not_begun(virtual: VirtualCloc
         await here.engine.tell(late)
         session = await here.begin(2)
         assert [session] == [one.id for one in here.engine.live()]
+
+
+async def test_a_session_that_nobody_waits_for_is_not_forgotten(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Whoever asked would not remove its folders any more."""
+    async with world(virtual, tmp_path) as here:
+        session = await here.begin()
+        await stop(here, session)
+        late = Remove(session=session, reply=Reply())
+        with anyio.move_on_after(60):
+            await late.reply.wait()
+        await here.engine.tell(late)
+        await here.begin(2)
+        assert session in here.engine.sessions
 
 
 async def test_names_are_for_one_live_session(virtual: VirtualClock, tmp_path: Path) -> None:
