@@ -48,6 +48,7 @@ LARGEST_BODY = 4 * 1024 * 1024
 LARGEST_LINE = 1024 * 1024
 """The longest request line or header. A browser sends the dashboard the cookies of all servers of this host, as many as
 180 of 4 KiB."""
+MOST_HEADERS = 64
 _HOSTS = frozenset({"", "sessiond", "localhost", "unix"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -145,6 +146,7 @@ async def served(
         shutdown_timeout=shutdown_s,
         max_line_size=LARGEST_LINE,
         max_field_size=LARGEST_LINE,
+        max_headers=MOST_HEADERS,
     )
     await runner.setup()
     try:

@@ -210,9 +210,11 @@ class SessionRoutes:
         try:
             await self.desk.engine.remove(session.id)
         finally:
-            # A client that has left meanwhile is no reason to keep what nobody can forget any more.
+            # A client that has left meanwhile is no reason to keep what nobody can forget any more; a thread that has
+            # not begun would be cancelled with the client.
             if session.id not in self.desk.engine.sessions:
-                await asyncio.to_thread(self._folders.remove, session.id)
+                removing = asyncio.get_running_loop().run_in_executor(None, self._folders.remove, session.id)
+                await asyncio.shield(removing)
         return web.Response(status=204)
 
     async def story(self, request: web.Request) -> web.Response:

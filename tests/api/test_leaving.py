@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -147,3 +150,31 @@ async def test_a_client_that_leaves_as_its_session_is_forgotten(
             await client
         assert (session.id in at.engine.sessions) is (not done)
         assert at.folders.of(session.id).exists() is (not done)
+
+
+async def test_a_client_that_leaves_while_a_folder_waits_to_be_removed(tmp_path: Path) -> None:
+    """It is removed all the same, once a thread has time for it."""
+    async with house(tmp_path) as at:
+        session = await at.starter.start(REQUEST)
+        await at.engine.ask(session.id, StopRequested())
+        await at.world.reaches(State.ENDED, [session.id])
+        busy, asked = threading.Event(), anyio.Event()
+
+        class Pool(ThreadPoolExecutor):
+            def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+                if fn != busy.wait:
+                    asked.set()
+                return super().submit(fn, *args, **kwargs)
+
+        with Pool(1) as pool:
+            asyncio.get_running_loop().set_default_executor(pool)
+            pool.submit(busy.wait)
+            request = make_mocked_request("DELETE", "/v1/sessions/lab", match_info={"name": "lab"})
+            client = asyncio.create_task(at.routes.remove(request))
+            with anyio.fail_after(20):
+                await asked.wait()
+            client.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await client
+            busy.set()
+        assert not at.folders.of(session.id).exists()
