@@ -274,7 +274,7 @@ class Client:
             )
 
     def _ask(self, method: str, path: str, body: object = None, *, upgrade: str = "") -> Answer:
-        data = json.dumps({} if body is None else body).encode() if method == "POST" else b""
+        data = _bytes({} if body is None else body) if method == "POST" else b""
         connection = f"Upgrade\r\nUpgrade: {upgrade}" if upgrade else "close"
         head = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n"
         if method == "POST":
@@ -344,6 +344,18 @@ def _segment(name: str) -> str:
     plain = b"-_~.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     word = name.encode("utf-8", "surrogateescape")
     return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in word)
+
+
+def _bytes(body: object) -> bytes:
+    """``body`` as JSON. Bytes of a command line that are not UTF-8 are lone surrogates to Python."""
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ClientError(
+            "bad-request",
+            "what was typed is not UTF-8",
+            "`locale charmap` says what the terminal uses; sessiond takes UTF-8 only",
+        ) from None
 
 
 def _parse(data: bytes) -> Any:

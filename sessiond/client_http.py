@@ -40,7 +40,7 @@ class Body:
     def __init__(self, headers: dict[str, str]) -> None:
         self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
         length = headers.get("content-length", "")
-        if length and not (length.isascii() and length.isdigit()):
+        if length and not (length.isascii() and length.isdigit() and len(length) < 20):
             raise garbled()
         self._left = int(length) if length and not self._chunked else None
         self._raw = bytearray()

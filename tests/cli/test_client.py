@@ -78,6 +78,7 @@ def test_framings(pieces: tuple[bytes, ...]) -> None:
         (OK + CHUNKED + b"ffffffffffff\r\n[]\r\n", "bad-answer"),
         (OK + CHUNKED + b"x" * 100, "bad-answer"),
         (OK + b"Content-Length: -1\r\n\r\n[]", "bad-answer"),
+        (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n[]", "bad-answer"),
         (OK + b"X: " + b"x" * 70000, "bad-answer"),
         (OK + b"Content-Length: 2\r\n\r\n{}", "bad-answer"),
         (OK + b"Content-Length: 4\r\n\r\n[{}]", "bad-answer"),
@@ -92,6 +93,14 @@ def test_broken_answers(answer: bytes, code: str) -> None:
     with answering(answer) as client, pytest.raises(ClientError) as caught:
         client.services()
     assert (caught.value.code, caught.value.message.count("\n")) == (code, 0)
+
+
+def test_what_is_not_utf_8_is_not_sent() -> None:
+    """Python has such bytes of a command line as lone surrogates, which no JSON can say. They may be of a password."""
+    with pytest.raises(ClientError, match="UTF-8") as caught:
+        Client("/nowhere").start({"service": "web", "set": {"password": "caf\udce9"}})
+    assert ("bad-request", True) == (caught.value.code, bool(caught.value.hint))
+    assert "caf" not in f"{caught.value.message} {caught.value.__cause__}"
 
 
 def test_an_answer_of_another_version_says_so() -> None:
