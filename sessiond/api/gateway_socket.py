@@ -17,7 +17,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from sessiond.api.gateway_relay import READ_BYTES
+from sessiond.api.gateway_relay import READ_BYTES, Unintelligible
 
 UPGRADE = CIMultiDict({"Connection": "Upgrade", "Upgrade": "websocket"})
 """The headers that ask for, and grant, a WebSocket."""
@@ -55,10 +55,13 @@ async def join(
     """Grant the client its WebSocket and carry it until either end closes.
 
     ``answer`` is the service's 101 and ``response`` its beginning for the client; ``sent`` and ``received`` are told
-    the bytes.
+    the bytes. Raises Unintelligible where the service has switched to something else, or to nothing.
     """
     line = answer.connection
-    if line is None or line.protocol is None or line.transport is None or request.transport is None:
+    granted = answer.headers.get("Upgrade", "").strip().lower() == "websocket"
+    if not granted or line is None or line.protocol is None or line.transport is None:
+        raise Unintelligible
+    if request.transport is None:
         return
     client, service = request.protocol, line.protocol
     response.headers.update(UPGRADE)

@@ -208,6 +208,22 @@ async def test_an_unasked_upgrade_is_no_answer() -> None:
     assert status == 502
 
 
+@pytest.mark.parametrize("more", [b"", b"Upgrade: h2c\r\nConnection: Upgrade\r\n"], ids=["nothing", "another"])
+async def test_an_upgrade_to_something_else_is_no_answer(more: bytes) -> None:
+    """Who asked for a WebSocket is not told that it has one, and does not wait for it."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n" + more + b"\r\n")
+        await reader.read()
+
+    async with raw_service(talk) as upstream, house(door(upstream)) as at:
+        with anyio.fail_after(10):
+            status, _, _ = await ask(at, f"GET /me/{PORT}/ HTTP/1.1", "Upgrade: websocket", "Connection: Upgrade")
+    assert status == 502
+    assert at.book.failures == [PORT]
+
+
 async def test_a_token_opens_a_websocket_and_gives_the_cookie() -> None:
     """A client without cookies opens a WebSocket by its token, which the service does not see."""
     async with sockets() as (at, _, _ends), aiohttp.ClientSession() as stranger:
