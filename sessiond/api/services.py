@@ -14,6 +14,7 @@ from sessiond.api.pictures import picture_answer
 from sessiond.api.service import Desk
 from sessiond.config.beside import BadPicture
 from sessiond.config.catalogue import Catalogue, Entry
+from sessiond.config.values import file_text
 from sessiond.core.errors import NotFound, printable
 
 
@@ -58,7 +59,7 @@ class ServiceRoutes:
             "name": entry.name,
             "title": entry.title,
             "description": entry.description,
-            "folder": str(entry.folder),
+            "folder": file_text(str(entry.folder)),
             "params": [
                 {
                     "name": p.name,

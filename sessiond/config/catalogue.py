@@ -15,7 +15,7 @@ from sessiond.config.beside import PICTURE, picture
 from sessiond.config.manifest import Manifest, parse_manifest
 from sessiond.config.params import Param, ParamType
 from sessiond.config.reader import nearest, read_text
-from sessiond.config.values import is_name
+from sessiond.config.values import file_text, is_name
 from sessiond.config.workflows import FOLDER, WorkflowFile, skipped, workflow_files
 from sessiond.core.errors import ConfigError, Conflict, NotFound, Refused, SpecError
 from sessiond.core.spec import Prefix, Probe, Scheme, ServiceFile, ServiceSpec
@@ -123,11 +123,14 @@ class Catalogue:
                 problems.append(f"{parent} cannot be read: {error.strerror or error}")
                 continue
             for folder in folders:
-                if not (folder.name in found and _is_of_forms_only(folder)):
-                    found[folder.name] = _entry(folder)
-                    forms[folder.name] = {}
+                name = file_text(folder.name)
+                if not (name in found and _is_of_forms_only(folder)):
+                    found[name] = _entry(folder)
+                    forms[name] = {}
+                if name != folder.name:
+                    continue
                 # What lies in workflows/ goes before what lies beside the scripts.
-                forms[folder.name] |= {file.name: file for file in reversed([*workflow_files(folder)])}
+                forms[name] |= {file.name: file for file in reversed([*workflow_files(folder)])}
                 problems.extend(skipped(folder))
         workflows = {name: file for files in forms.values() for name, file in files.items()}
         return cls(
@@ -233,7 +236,7 @@ def _is_of_forms_only(folder: Path) -> bool:
 
 
 def _entry(folder: Path) -> Entry:
-    name = folder.name
+    name = file_text(folder.name)
     problems: list[str] = []
     manifest = Manifest()
     if not is_name(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -29,6 +30,11 @@ FIRST_FREE_PORT = 1024
 def is_identifier(text: str) -> bool:
     """Whether ``text`` can be the name of a shell variable."""
     return _IDENTIFIER.fullmatch(text) is not None
+
+
+def file_text(name: str) -> str:
+    """A file's name or path as text that JSON and SQLite can hold: a byte that is not UTF-8 becomes ``\\xNN``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def is_name(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -207,3 +208,18 @@ async def test_a_bundle(api: Api) -> None:
     assert "not known" in bundle["files"]["versions.txt"].partition("scheduler's version: ")[2]
     assert token not in json.dumps(bundle)
     assert (404, "not-found") == (await api.error("GET", "/v1/sessions/nobody/bundle"))[:2]
+
+
+async def test_a_folder_whose_name_is_not_utf_8_hides_no_service(api: Api, house: House) -> None:
+    """It is listed with what is wrong with it, and asking for it is no fault of the daemon's."""
+    services = house.root / "config" / "sessiond" / "services"
+    folder = services / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    try:
+        status, found = await api.ask("GET", "/v1/services")
+        assert 200 == status
+        (odd,) = [one for one in found if one["name"] == "caf\\xe9"]
+        assert (f"{services}/caf\\xe9", 2) == (odd["folder"], len(odd["problems"]))
+        assert (422, "bad-service") == (await api.error("POST", "/v1/sessions", {"service": "caf\\xe9"}))[:2]
+    finally:
+        folder.rmdir()

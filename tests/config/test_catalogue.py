@@ -88,6 +88,21 @@ def test_bad_folders_are_entries_with_problems(tmp_path: Path) -> None:
     assert "good" == catalogue.spec("good").name
 
 
+def test_a_name_that_is_not_utf_8_can_be_told(tmp_path: Path) -> None:
+    """An old folder of somebody's is no reason to show none: neither JSON nor SQLite could hold its name."""
+    folder = service(tmp_path, os.fsdecode(b"caf\xe9"))
+    service(tmp_path, "shell")
+    (folder / "workflows").mkdir()
+    (folder / "workflows" / "form.xml").write_text("<tool/>")
+    catalogue = Catalogue.read([tmp_path])
+    assert ["caf\\xe9", "shell"] == list(catalogue.services)
+    assert {} == catalogue.workflows
+    entry = catalogue.entry("caf\\xe9")
+    assert ("caf\\xe9", folder) == (entry.name, entry.folder)
+    (problem,) = entry.problems
+    assert "letters, digits" in problem
+
+
 def test_an_unknown_service_has_a_hint(tmp_path: Path) -> None:
     """The nearest name, and all there are, if these are few."""
     service(tmp_path, "jupyterlab-host")
