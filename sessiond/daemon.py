@@ -102,7 +102,7 @@ class Daemon:
 
     def __init__(self, places: Places, config: Config, store: Store, notifier: Notifier, group: TaskGroup) -> None:
         self._places = places
-        self._config = config
+        self._config = self._begun = config
         self._store = store
         self._notifier = notifier
         self._group = group
@@ -256,7 +256,7 @@ class Daemon:
         self._notifier.reloading()
         try:
             config = load(self._places.config_file)
-            changes = diff(self._config, config)
+            changes = diff(self._config, config, self._begun)
             self._assembly.apply(config)
             # What needs a restart stays as it is until then.
             self._config = config

@@ -17,13 +17,17 @@ class Changes:
     restart: tuple[str, ...] = ()
 
 
-def diff(old: Config, new: Config) -> Changes:
-    """Compare two configurations; values that may be long or private (setup, defaults) are named, not shown."""
+def diff(old: Config, new: Config, begun: Config | None = None) -> Changes:
+    """Compare two configurations; values that may be long or private (setup, defaults) are named, not shown.
+
+    ``begun`` is the one with which the daemon began, ``old`` if not given: what needs a restart is still as in it.
+    """
+    has, wants = (begun or old).daemon, new.daemon
     restart: list[str] = []
-    if old.daemon.gateway != new.daemon.gateway:
-        restart.append(f"daemon.gateway: {_gateway(old.daemon.gateway)} -> {_gateway(new.daemon.gateway)}")
-    if old.daemon.ports != new.daemon.ports:
-        restart.append(f"daemon.ports: {_ports(old.daemon.ports)} -> {_ports(new.daemon.ports)}")
+    if has.gateway != wants.gateway:
+        restart.append(f"daemon.gateway: {_gateway(has.gateway)} -> {_gateway(wants.gateway)}")
+    if has.ports != wants.ports:
+        restart.append(f"daemon.ports: {_ports(has.ports)} -> {_ports(wants.ports)}")
     return Changes(changed=tuple(_at_once(old, new)), restart=tuple(restart))
 
 

@@ -138,6 +138,20 @@ def test_three_errors_in_the_configuration(workspace: Workspace) -> None:
     assert not (workspace.root / "other").exists()
 
 
+def test_what_waits_for_a_restart_is_said_until_then(workspace: Workspace) -> None:
+    """However often the configuration is read again; and no longer, once it is as the daemon has it."""
+    workspace.daemon()
+    good = workspace.config.read_text()
+    workspace.config.write_text(good.replace("127.0.0.1:0", "127.0.0.1:8701"))
+    change = "daemon.gateway: 127.0.0.1:0 -> 127.0.0.1:8701"
+    for _ in range(2):
+        assert f"needs a restart of sessiond: {change}\n" == workspace.ctl("reload").out
+        assert [f"{change} takes effect when sessiond is restarted"] == workspace.client.status()["warnings"]
+    workspace.config.write_text(good)
+    assert 0 == workspace.ctl("reload").status
+    assert [] == workspace.client.status()["warnings"]
+
+
 def test_sessionctl_tells_why_the_daemon_does_not_start(workspace: Workspace) -> None:
     """With a bad configuration and no daemon every command says all problems, status 5, and starts nothing."""
     workspace.config.write_text(THREE_ERRORS)
