@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from sessiond import __version__
+from sessiond.cli import streams
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -137,18 +138,19 @@ def run(args: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets a question mark, not a traceback.
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # TextIO does not declare it
+    streams.prepare()
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough (`| head`). What is left must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has enough (`| head`).
+        streams.let_go()
         status = 0
+    except streams.NotWritten as error:
+        status = _lost(error)
+        streams.let_go()
     sys.exit(status)
 
 
@@ -161,6 +163,13 @@ def _usage(error: click.ClickException) -> ClientError:
     return ClientError(
         "bad-request", text[:1].lower() + text[1:].removesuffix("."), f"`{where} --help` shows what it takes"
     )
+
+
+def _lost(error: streams.NotWritten) -> int:
+    from sessiond.client import ClientError
+
+    hint = "make room where it goes" if error.is_full else ""
+    return _report(ClientError("error", f"the output cannot be written: {error}", hint), as_json=False)
 
 
 def _report(error: ClientError, as_json: bool) -> int:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -126,6 +127,20 @@ class Ctl:
             check=False,
         )
         return Done(status=done.returncode, out=done.stdout.decode(errors="surrogateescape"), err=done.stderr.decode())
+
+    def by_shell(self, line: str) -> Done:
+        """Run what a person types behind `sessionctl`, with its redirections, in a shell whose streams are pipes."""
+        argv = shlex.join(SESSIONCTL)
+        done = subprocess.run(
+            ("sh", "-c", f"{argv} {line}"),
+            capture_output=True,
+            env=self.env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+        return Done(status=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
 
     def terminal(self, *args: str, columns: int = 80, **env: str) -> Terminal:
         """Start it on a terminal."""

@@ -98,6 +98,31 @@ def test_an_empty_log_says_so(ctl: Ctl, canned: Canned) -> None:
     assert ("", "") == (done.out, done.err)
 
 
+@pytest.mark.parametrize(("verb", "status"), [("ls", 0), ("ls --json", 0), ("show nobody", 3), ("--help", 0)])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_without_the_standard_streams(ctl: Ctl, canned: Canned, verb: str, status: int, closed: str) -> None:
+    """As some programs start others: what cannot be shown is not, and all else is as it always is."""
+    done = ctl.by_shell(f"{verb} {closed}")
+    assert status == done.status, done.err
+    assert "Traceback" not in done.err
+    whole = ctl(*verb.split())
+    assert done.out == ("" if ">&- " in f"{closed.replace('2>&-', '')} " else whole.out)
+    assert done.err == ("" if "2>&-" in closed else whole.err)
+
+
+@pytest.mark.parametrize("verb", ["ls", "ls --json", "why lost", "--help", "logs jl", "completion bash"])
+def test_a_full_disk_below_the_output(ctl: Ctl, canned: Canned, verb: str) -> None:
+    """One sentence and a failure, and whoever goes on with the file knows that it is not whole."""
+    done = ctl.by_shell(f"{verb} > /dev/full")
+    expected = "sessionctl: the output cannot be written: No space left on device\n  make room where it goes\n"
+    assert (1, expected) == (done.status, done.err)
+
+
+def test_errors_that_nobody_can_be_told(ctl: Ctl, canned: Canned) -> None:
+    """The exit status still says it."""
+    assert 3 == ctl.by_shell("show nobody 2> /dev/full").status
+
+
 def test_ssh_where_a_login_is_needed(ctl: Ctl, canned: Canned) -> None:
     """It is said as everywhere, and not by ssh, to which it is a connection that was closed."""
     canned.sessions["far"] = session(
