@@ -288,10 +288,13 @@ class Client:
             failure = _refusal(self._whole(answer), answer.status)
         except TimeoutError:
             failure = self._too_slow()
+            failure.unanswered = True
         except ConnectionError:
             failure = NoDaemon("sessiond went away before it answered", "try again")
+            failure.unanswered = True
         except ClientError as error:
             failure = error
+            failure.unanswered = isinstance(error, NoDaemon)
         sock.close()
         raise failure
 

@@ -18,7 +18,10 @@ _PIECE: Final = 65536
 
 
 class ClientError(Exception):
-    """Why something was not done: a stable ``code``, one sentence, and a ``hint`` that may be empty."""
+    """Why something was not done: a stable ``code``, one sentence, and a ``hint`` that may be empty. ``unanswered``:
+    it was sent, and may have been done all the same."""
+
+    unanswered = False
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)

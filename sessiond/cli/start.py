@@ -22,6 +22,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _DETACHED = 130
 """The status after Ctrl-C. The session goes on, but it was not seen running: `start X && use X` must stop there."""
 
+_UNKNOWN = "`sessionctl ls --all` shows whether it has begun all the same"
+
 _LOG_LINES = 10
 
 
@@ -110,7 +112,12 @@ def command(no_wait: bool, open_it: bool, as_json: bool, **arguments: Any) -> in
     kept = last_values(client, wanted)
     try:
         session = client.start(wanted)
+    except KeyboardInterrupt:
+        note(f"Interrupted before sessiond answered. {_UNKNOWN}.")
+        return _DETACHED
     except ClientError as error:
+        if error.unanswered:
+            raise ClientError(error.code, error.message, _UNKNOWN) from None
         raise _named_a_session(client, wanted["service"], error) from None
     if kept:
         # Said once it has begun: what is refused is a matter of its own.

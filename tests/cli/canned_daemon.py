@@ -49,6 +49,7 @@ class Canned:
         self.log = b"one\ntwo\nthree\n"
         self.closing = False
         self.hold = False
+        self.unanswered = ""
         self.answers: dict[str, list[str]] = {}
         self.hurry = False
         self.stories: dict[str, dict[str, Any]] = {}
@@ -181,7 +182,12 @@ class Handler(BaseHTTPRequestHandler):
             if body["service"] not in PATHS:
                 self.refuse("not-found", f"there is no service {body['service']}", "`sessionctl services`", 404)
             else:
-                self.answer(canned.start(body["service"], body.get("name", body["service"])), 201)
+                begun = canned.start(body["service"], body.get("name", body["service"]))
+                if canned.unanswered == "kept":
+                    with canned.changed:
+                        canned.changed.wait_for(lambda: canned.closing)
+                if not canned.unanswered:
+                    self.answer(begun, 201)
         elif (method, parts) == ("POST", ["plan"]):
             self.answer(plan(body))
         elif (method, parts) == ("POST", ["dashboard"]):

@@ -123,6 +123,28 @@ def test_errors_that_nobody_can_be_told(ctl: Ctl, canned: Canned) -> None:
     assert 3 == ctl.by_shell("show nobody 2> /dev/full").status
 
 
+def test_a_start_whose_answer_is_lost(ctl: Ctl, canned: Canned) -> None:
+    """It may have begun: what to look at is said, and not to try again, which may begin a second one."""
+    canned.unanswered = "lost"
+    done = ctl("start", "quick")
+    sentence, hint = done.err.splitlines()
+    assert (5, "sessionctl: sessiond went away before it answered") == (done.status, sentence)
+    assert "  `sessionctl ls --all` shows whether it has begun all the same" == hint
+    assert "quick" in ctl("ls", "--all").out
+
+
+def test_a_start_that_is_interrupted_before_it_is_answered(ctl: Ctl, canned: Canned) -> None:
+    """The same: a session that nobody was told of is not left behind in silence."""
+    canned.unanswered = "kept"
+    terminal = ctl.terminal("start", "quick")
+    with canned.changed:
+        assert canned.changed.wait_for(lambda: "quick" in canned.sessions, 30)
+    terminal.type(b"\x03")
+    assert 130 == terminal.end()
+    words = "Interrupted before sessiond answered. `sessionctl ls --all` shows whether it has begun all the same."
+    assert words in " ".join(STEERING.sub("", terminal.seen.decode()).split())
+
+
 def test_ssh_where_a_login_is_needed(ctl: Ctl, canned: Canned) -> None:
     """It is said as everywhere, and not by ssh, to which it is a connection that was closed."""
     canned.sessions["far"] = session(
