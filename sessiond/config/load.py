@@ -144,7 +144,7 @@ def _remote(name: ClusterName, table: Table) -> ClusterConfig:
         table.problem(
             "host", 'missing, expected a name, an address or a Host of ~/.ssh/config such as "frontier-login"'
         )
-    default = Ssh(host=table.read("host", values.word(example="frontier-login"), ""))
+    default = Ssh(host=table.read("host", values.host, ""))
     ssh = replace(
         default,
         user=table.read("user", values.word(example="alice"), default.user),

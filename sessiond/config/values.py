@@ -17,6 +17,8 @@ _DURATION = re.compile(r"(?:([0-9]{1,5})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,7})m)?(
 _UNITS = (86400, 3600, 60, 1)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WITH_PORT = re.compile(r"[^:]+:[0-9]+")
+_DESTINATION = re.compile(r"(?:ssh://)?(?:(?P<user>[^@:/]+)@)?(?P<host>[^@:/]+)(?::(?P<port>[0-9]+))?/?")
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
@@ -98,6 +100,20 @@ def word(*, example: str) -> Callable[[object], str]:
         raise Wrong(f'a name without blanks such as "{example}"')
 
     return parse
+
+
+def host(value: object) -> str:
+    """A host alone: as `word`, without what `ssh` takes beside it and config.toml has keys for."""
+    name = word(example="frontier-login")(value)
+    if "://" not in name and "@" not in name and not _WITH_PORT.fullmatch(name):
+        return name
+    found = _DESTINATION.fullmatch(name)
+    if not found:
+        raise Wrong('a name without blanks such as "frontier-login"')
+    keys = [f'host = "{found["host"]}"']
+    keys += [f'user = "{found["user"]}"'] if found["user"] else []
+    keys += [f"port = {found['port']}"] if found["port"] else []
+    raise Wrong(f"the host alone, as in {', '.join(keys)}")
 
 
 def folder(value: object) -> str:

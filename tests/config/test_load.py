@@ -273,6 +273,11 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         ('clusters.a = { host = "h", port = true }', "an integer from 1 to 65535, got true"),
         ('clusters.a = { host = "h", port = 0x' + "f" * 5000 + " }", "got a very large number"),
         ('clusters.a = { host = "a b" }', "a name without blanks"),
+        ('clusters.a = { host = "me@h" }', 'the host alone, as in host = "h", user = "me", got "me@h"'),
+        ('clusters.a = { host = "h:22" }', 'the host alone, as in host = "h", port = 22, got "h:22"'),
+        ('clusters.a = { host = "ssh://h" }', 'the host alone, as in host = "h", got "ssh://h"'),
+        ('clusters.a = { host = "ssh://me@h:22/" }', 'as in host = "h", user = "me", port = 22, got'),
+        ('clusters.a = { host = "@h" }', "a name without blanks"),
         ('clusters.local.setup = "a\\u0000b"', "a text without NUL"),
         ('clusters.local.defaults = { "a.b" = 1, a_b = 2 }', "a_b has two values"),
         ("clusters.local.defaults = { at = 1979-05-27 }", "got 1979-05-27"),
@@ -284,6 +289,13 @@ def test_impossible_values(tmp_path: Path, line: str, expected: str) -> None:
     found = problems(tmp_path, f"\n{line}\n")
     assert [True] == [text.startswith("config.toml:2 ") for text in found]
     assert expected in found[0]
+
+
+@pytest.mark.parametrize("host", ["frontier", "login.example.org", "10.0.0.2", "fe80::1", "::1", "fe80::1%eth0", "a_b"])
+def test_hosts(tmp_path: Path, host: str) -> None:
+    """Names and addresses of both kinds."""
+    config = load(write(tmp_path, f'clusters.a.host = "{host}"\n'))
+    assert Ssh(host=host) == config.clusters["a"].transport  # type: ignore[index]  # a plain str is clearer here
 
 
 @pytest.mark.parametrize(
