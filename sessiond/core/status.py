@@ -313,9 +313,7 @@ def describe_link(link: Link, now: float) -> Status:
             )
         case LinkState.BLOCKED:
             phrase = problem.message if problem is not None else "its host key is not the one that is known"
-            return Status(
-                phrase=phrase, next=hint or f"when it is right: sessionctl login {link.name}", severity=Severity.ERROR
-            )
+            return Status(phrase=phrase, next=then_login(hint, link.name), severity=Severity.ERROR)
         case _:
             if link.down_since is None:
                 return Status(phrase="connecting", next="", severity=Severity.BUSY)
@@ -327,10 +325,20 @@ def describe_link(link: Link, now: float) -> Status:
             )
 
 
+def then_login(hint: str, cluster: str) -> str:
+    """A remedy, and the login after it, without which a link that waits for a person stays as it is."""
+    login = f"sessionctl login {cluster}"
+    if not hint or login in hint:
+        return hint or login
+    return f"{hint} Then {login}" if hint.endswith(".") else f"{hint}; then {login}"
+
+
 def _within(hint: str) -> str:
-    """A hint behind a semicolon. Names that are written as they are, such as ProxyJump, stay so."""
+    """A hint behind a semicolon and the word when it is tried again. Names that are written as they are, such as
+    ProxyJump, stay so."""
     first = hint.partition(" ")[0]
-    return (hint[:1].lower() + hint[1:] if first[1:].islower() else hint).removesuffix(".")
+    text = hint[:1].lower() + hint[1:] if first[1:].islower() else hint
+    return text.removesuffix(".").removesuffix("; it is tried again")
 
 
 def _for(seconds: float) -> str:

@@ -294,6 +294,19 @@ def test_what_is_said_of_a_link_that_is_down() -> None:
     )
 
 
+def test_that_it_is_tried_again_is_said_once() -> None:
+    """With the time; what the trouble itself says of that is left out."""
+    again = replace(DOWN, hint="Check the network (a VPN?); it is tried again.")
+    link = a_link(LinkState.BACKOFF, problem=again, down_since=NOW - 200, retry_at=NOW + 12)
+    assert "tried again by itself in 12 s; check the network (a VPN?)" == describe_link(link, NOW).next
+
+
+def test_what_follows_on_a_host_key() -> None:
+    """The link waits for a person, who is told so wherever the remedy is: without that it stays as it is."""
+    link = a_link(LinkState.BLOCKED, problem=replace(OTHER_KEY, hint="Accept it with `ssh frontier`."))
+    assert "Accept it with `ssh frontier`. Then sessionctl login frontier" == describe_link(link, NOW).next
+
+
 @pytest.mark.parametrize(
     ("link", "code", "message", "hint"),
     [
@@ -309,9 +322,21 @@ def test_what_is_said_of_a_link_that_is_down() -> None:
             "no key was accepted",
             "run ssh-add; then sessionctl login frontier",
         ),
+        (
+            a_link(LinkState.NEEDS_LOGIN, problem=replace(DENIED, hint="Look. Mend it.")),
+            "auth-denied",
+            "no key was accepted",
+            "Look. Mend it. Then sessionctl login frontier",
+        ),
         (a_link(LinkState.NEEDS_LOGIN, problem=replace(ASKS, code="logged-out")), "needs-login", "a login", "login"),
         (a_link(LinkState.AUTHENTICATING), "needs-login", "somebody is logging in to frontier", "when the login"),
         (a_link(LinkState.BLOCKED, problem=OTHER_KEY), "host-key", "frontier is not trusted", "ask its admin"),
+        (
+            a_link(LinkState.BLOCKED, problem=replace(OTHER_KEY, hint="Accept it.")),
+            "host-key",
+            "frontier is not trusted",
+            "Accept it. Then sessionctl login frontier",
+        ),
     ],
     ids=lambda x: x.state if isinstance(x, Link) else "",
 )

@@ -164,7 +164,7 @@ def _host_key(error: asyncssh.HostKeyNotVerifiable, hop: Hop, client: Client) ->
         where = _where([line for line in lines if line.marked == "revoked"])
         return HostKeyRefused(
             f"{hop.name} shows a host key that is revoked{where}",
-            hint="Do not connect; ask those who run it. Its key was declared stolen or lost.",
+            hint="Its key was declared stolen or lost: do not connect before those who run it say it has a new one.",
         )
     if client.shown is None:
         return HostKeyRefused(
