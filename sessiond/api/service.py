@@ -15,7 +15,7 @@ from sessiond.core.ids import ClusterName
 from sessiond.core.licence import tell
 from sessiond.core.session import Problem, Session
 from sessiond.core.spec import Prefix, Scheme
-from sessiond.core.status import Status, Unseen, describe
+from sessiond.core.status import Status, Unseen, current, describe
 from sessiond.render.url import landing
 from sessiond.runtime.clock import Clock
 from sessiond.runtime.cluster import Clusters
@@ -109,7 +109,7 @@ class Desk:
         cluster = self.clusters.by_name.get(session.spec.cluster)
         observed = cluster.observed_at(session) if cluster is not None and session.live else None
         return session_view(
-            session,
+            current(session, self.clusters.link(session)),
             now=self.clock.now(),
             url=self.url(session),
             status=self.status(session),

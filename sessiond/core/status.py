@@ -3,10 +3,11 @@ matters. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from sessiond.core.errors import AuthDenied, HostDown, HostKeyRefused, HostRefused, LinkError, NeedsLogin
 from sessiond.core.link import Link, LinkState
 from sessiond.core.machine import QUEUE_TIMEOUT, deadline_s
 from sessiond.core.session import Outcome, Phase, Problem, Session, State
@@ -67,6 +68,8 @@ OWN_LIMIT: Final = "the session's walltime was over"
 
 _FINE = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.WALLTIME, Outcome.IDLE})
 
+_OF_LINKS = frozenset(kind.code for kind in (LinkError, HostDown, HostRefused, AuthDenied, NeedsLogin, HostKeyRefused))
+
 _RETRIES = "it is tried again by itself"
 
 
@@ -81,6 +84,7 @@ def describe(
     ``unseen`` says that the last look at its job failed, ``licences`` why its programs get none."""
     if session.state is State.ENDED:
         return _ended(session)
+    session = current(session, link)
     phrase, following, severity = _live(session, now)
     if link is not None and link.state not in (LinkState.UP, LinkState.IDLE):
         return _out_of_sight(session, _last_seen(session, phrase), link, now)
@@ -99,6 +103,17 @@ def describe(
     if licences is not None:
         return Status(phrase=f"{phrase}; {licences.message}", next=licences.hint, severity=Severity.ATTENTION)
     return Status(phrase=phrase, next=following, severity=severity)
+
+
+def current(session: Session, link: Link | None) -> Session:
+    """The session without a problem that was its link's, where that has come up since: it is solved, though the session
+    keeps it until what it tries again has worked."""
+    problem = session.problem
+    if problem is None or problem.code not in _OF_LINKS or session.state is State.ENDED:
+        return session
+    if link is None or link.state is not LinkState.UP or link.up_since is None or link.up_since < problem.at:
+        return session
+    return replace(session, problem=None)
 
 
 def _remedy(session: Session, problem: Problem, following: str) -> str:

@@ -41,7 +41,7 @@ from sessiond.core.link import (
 )
 from sessiond.core.link_words import link_error
 from sessiond.core.session import Phase, Problem, State
-from sessiond.core.status import Severity, describe, describe_link
+from sessiond.core.status import Severity, current, describe, describe_link
 from tests.core.builders import JOB, NOW, a_session
 from tests.core.steady import steady
 
@@ -401,6 +401,23 @@ def test_a_link_that_is_up_says_nothing_of_itself() -> None:
         assert describe(session, NOW) == describe(session, NOW, a_link(LinkState.UP))
     ended = a_session(State.ENDED)
     assert describe(ended, NOW) == describe(ended, NOW, _down(a_link()))
+
+
+@pytest.mark.parametrize("problem", [DOWN, ASKS, DENIED, OTHER_KEY, replace(ASKS, code="link-down")])
+def test_what_was_wrong_with_a_link_that_is_up_is_over(problem: Problem) -> None:
+    """A session that is being prepared for minutes after a login does not ask for it; what is wrong elsewhere stays."""
+    session = a_session(State.RENDER, problem=replace(problem, at=NOW - 60))
+    up = a_link(LinkState.UP, up_since=NOW - 50)
+    assert describe(replace(session, problem=None), NOW) == describe(session, NOW, up)
+    assert current(session, up).problem is None
+    for kept, link in (
+        (session, a_link(LinkState.UP, up_since=NOW - 70)),
+        (session, None),
+        (replace(session, problem=replace(problem, code="no-room", at=NOW - 60)), up),
+        (a_session(State.ENDED, problem=replace(problem, at=NOW - 60)), up),
+    ):
+        assert kept is current(kept, link)
+    assert problem.message in describe(session, NOW, a_link(LinkState.UP, up_since=NOW - 70)).phrase
 
 
 def test_a_suspended_job_is_not_called_running() -> None:

@@ -119,6 +119,26 @@ def test_a_session_waits_for_a_person_and_goes_on(site: Site) -> None:
     assert PASSWORD.encode() not in everything_written(here.state) + here.log.read_bytes()
 
 
+def test_a_session_that_is_prepared_after_the_login_asks_for_none(site: Site) -> None:
+    """However long that takes, nothing says any more that it needs one."""
+    here = site.workspace
+    begun, go = site.user.home / "begun", site.user.home / "go"
+    controller = f"touch {begun}; until [ -e {go} ]; do sleep 0.1; done"
+    start = services.SERVE.replace(sys.executable, SYSTEM_PYTHON)
+    services.write(here.services / "long", f"exec {start}\n", controller=controller)
+    session = here.client.start({"service": "long", "cluster": "frontier", "mode": "controller"})
+    here.until_so(session["id"], lambda one: one["problem"] is not None and one["link"]["state"] == "needs-login")
+    assert 0 == site.login(PASSWORD, PASSWORD).status
+    until(lambda: begun.exists(), "the preparation runs")
+    now = here.client.session(session["id"])
+    assert ("preparing", None) == (now["phrase"], now["problem"])
+    assert "login" not in now["next"]
+    go.touch()
+    here.until(session["id"], "running")
+    here.client.stop(session["id"])
+    here.until(session["id"], "ended")
+
+
 def test_a_wrong_password(site: Site) -> None:
     """Status 4 with the reason; nothing is tried again by itself, and the right one is let in afterwards."""
     done = site.login("wrong", "wrong", "wrong", "wrong", "wrong", "wrong")
