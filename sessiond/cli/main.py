@@ -128,7 +128,7 @@ def run(args: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        return _report(_usage(error), as_json)
+        return _report(_usage(error, args), as_json)
     except ClientError as error:
         return _report(error, as_json)
     except KeyboardInterrupt:
@@ -154,12 +154,14 @@ def main() -> None:
     sys.exit(status)
 
 
-def _usage(error: click.ClickException) -> ClientError:
+def _usage(error: click.ClickException, args: Sequence[str]) -> ClientError:
     from sessiond.client import ClientError
 
     context = getattr(error, "ctx", None)
-    where = context.command_path if context else "sessionctl"
-    text = error.format_message()
+    # What lacks its value click does not say the command of.
+    verb = " ".join(name for name in args[:1] if name in VERBS)
+    where = context.command_path if context else f"sessionctl {verb}".rstrip()
+    text = " ".join(error.format_message().split())
     return ClientError(
         "bad-request", text[:1].lower() + text[1:].removesuffix("."), f"`{where} --help` shows what it takes"
     )

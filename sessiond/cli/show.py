@@ -61,7 +61,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("licences", licence["text"] + (" [open]" if licence["open"] else "") if licence else ""),
         ("job", " ".join(filter(None, (job, session["job_phase"], session["queue_reason"])))),
         ("expected", _future(session["expected_start"])),
-        ("ends by", _future(session["ends_by"])),
+        ("ends by", _future(session["ends_by"]) if session["state"] != "ended" else ""),
         ("unused", f"ends at {_future(session['idle_ends_by'])} unless used" if session["idle_ends_by"] else ""),
         ("attempt", str(session["attempt"])),
         ("link", link["state"] + (f" since {clock(link['since'])}" if link["since"] else "")),

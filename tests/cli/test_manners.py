@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -159,6 +160,30 @@ def test_a_group_without_its_verb(ctl: Ctl) -> None:
     done = ctl("workflow")
     expected = "sessionctl: missing command\n  `sessionctl workflow --help` shows what it takes\n"
     assert (2, "", expected) == (done.status, done.out, done.err)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "where"),
+    [
+        ("start tiny --set", "option '--set' requires an argument", "sessionctl start"),
+        ("logs jl -n", "option '-n' requires an argument", "sessionctl logs"),
+        ("workflow show x --json=3", "option '--json' does not take a value", "sessionctl workflow"),
+        ("completion", "missing argument 'bash|zsh|fish'. Choose from: bash, zsh, fish", "sessionctl completion"),
+    ],
+)
+def test_a_line_that_lacks_something(ctl: Ctl, line: str, sentence: str, where: str) -> None:
+    """One line of what is wrong, and the help of the very command."""
+    done = ctl(*line.split())
+    assert (2, "") == (done.status, done.out)
+    assert f"sessionctl: {sentence}\n  `{where} --help` shows what it takes\n" == done.err
+
+
+def test_an_ended_session_ends_no_more(ctl: Ctl, canned: Canned) -> None:
+    """When it would have ended is of no use any more; programs get it all the same."""
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    canned.sessions["lost"]["ends_by"] = later
+    assert "ends by" not in ctl("show", "lost").out
+    assert later in ctl("show", "lost", "--json").out
 
 
 def test_ls_leaves_out_what_nobody_has(ctl: Ctl, canned: Canned) -> None:
