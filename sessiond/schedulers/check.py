@@ -20,6 +20,7 @@ FULL_KIB = 16 * 1024
 
 _HEAD = f"{common.RECORD}sessiond".encode()
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|slurmdbd|unable to contact.*database", re.IGNORECASE)
+_NO_ROOM = re.compile(r"space|quota", re.IGNORECASE)
 _TIMED_OUT = ("124", "137", "143")
 """How coreutils' and busybox's timeout(1) end when they had to end what they ran; busybox 1.35 ends with 143."""
 _SHARED = frozenset(
@@ -275,13 +276,17 @@ _KINDS = {
 
 def _folder(facts: Facts, *, proved_shared: bool, jobs: bool) -> Iterator[Finding]:
     folder = _one(facts, "workdir")[0]
-    status, text = _one(facts, "written", 2)
+    status, text, place = _one(facts, "written", 3)
     if status != "0":
+        # Before the last colon stand the shell's name and that of the file it tried.
+        why = text.rpartition(": ")[2] or f"status {status}"
+        missing = f"{folder} is not there and cannot be made: " if place.rstrip("/") != folder.rstrip("/") else ""
+        room = "make room there, or " if _NO_ROOM.search(why) else ""
         yield Finding(
             what="workdir",
             grade=Grade.BAD,
-            text=f"{folder} cannot be written: {text or f'status {status}'}",
-            remedy="make room there, or set another `workdir` in config.toml",
+            text=f"{missing}{place} cannot be written: {why}",
+            remedy=f"{room}set another `workdir` in config.toml",
         )
     else:
         yield Finding(what="workdir", grade=Grade.OK, text=f"{folder} can be written")

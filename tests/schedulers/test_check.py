@@ -31,7 +31,7 @@ def good(**changed: str) -> list[str]:
         "now": f"now|{NOW:.0f}",
         "missing": "missing|",
         "workdir": "workdir|/home/me",
-        "written": "written|0|",
+        "written": "written|0||/home/me",
         "free": "free|4194304|srv:/home|/home|nfs4",
         "linger": "linger|yes",
         "sbatch": "version|sbatch|slurm 22.05.8",
@@ -87,7 +87,19 @@ def test_a_cluster_where_all_is_well() -> None:
         ({"accounting": "asked|accounting|124|"}, "accounting", Grade.WARN, "did not answer"),
         ({"job": f"job|4712|{STRAY}"}, "strays", Grade.WARN, "4712"),
         ({"job": "job|4712|sd-somebody"}, "strays", Grade.OK, ""),
-        ({"written": "written|1|head: write error: Disk quota exceeded"}, "workdir", Grade.BAD, "quota exceeded"),
+        (
+            {"written": "written|1|head: write error: Disk quota exceeded|/home/me"},
+            "workdir",
+            Grade.BAD,
+            "/home/me cannot be written: Disk quota exceeded",
+        ),
+        (
+            {"written": "written|2|sh: 197: cannot create //.sessiond-check.7: Permission denied|/"},
+            "workdir",
+            Grade.BAD,
+            "/home/me is not there and cannot be made: / cannot be written: Permission denied",
+        ),
+        ({"written": "written|1||/home/me"}, "workdir", Grade.BAD, "/home/me cannot be written: status 1"),
         ({"free": "free|1024|srv:/home|/home|nfs4"}, "space", Grade.BAD, "1 MiB"),
         ({"free": "free|102400|srv:/home|/home|nfs4"}, "space", Grade.WARN, "100 MiB"),
         ({"free": "free|4194304|/dev/sda1|/|ext4"}, "shared", Grade.WARN, "cannot be told (ext4 at /)"),
@@ -141,7 +153,7 @@ def test_a_reply_that_is_cut_off_is_unreadable() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"now": ""}, {"now": "now|soon"}, {"now": "now|1|2"}, {"linger": ""}, {"written": "written|0"}]
+    "changed", [{"now": ""}, {"now": "now|soon"}, {"now": "now|1|2"}, {"linger": ""}, {"written": "written|0|"}]
 )
 def test_a_reply_without_what_it_must_have_is_unreadable(changed: dict[str, str]) -> None:
     """Rather than half a checklist that looks whole."""
@@ -246,4 +258,8 @@ def test_a_folder_that_cannot_be_written(machine: Machine) -> None:
     """The system's own reason is told."""
     found = look_at(machine, "/proc/1")
     assert Grade.BAD is found["workdir"].grade
-    assert "cannot be written: " in found["workdir"].text
+    assert "/proc/1 cannot be written: " in found["workdir"].text
+    assert "sessiond-check" not in found["workdir"].text
+    missing = look_at(machine, "/proc/1/scratch/alice")["workdir"]
+    assert "/proc/1/scratch/alice is not there and cannot be made: /proc/1 cannot be written: " in missing.text
+    assert "make room" not in missing.remedy

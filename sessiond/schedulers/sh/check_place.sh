@@ -18,7 +18,7 @@ look_at_folder() {
   status=$?
   rm -f "$trial"
   last_line "$said"
-  record written "$status" "$line"
+  record written "$status" "$line" "$place"
   # shellcheck disable=SC2046 # one word each: filesystem, size, used, free, percent, mount point
   set -- $(bound 15 df -Pk "$place" 2>/dev/null | sed -n '2p')
   [ $# -ge 6 ] || return 0
