@@ -35,7 +35,7 @@ from sessiond.api.telling import tunnel_trouble
 from sessiond.assembly import Assembly
 from sessiond.config.catalogue import Catalogue, folders
 from sessiond.config.diff import diff
-from sessiond.config.load import load
+from sessiond.config.load import HINT_AT_START, load
 from sessiond.config.model import Config
 from sessiond.core.errors import ConfigError
 from sessiond.core.ids import SessionId
@@ -85,7 +85,7 @@ async def serve(places: Places) -> None:
     notifier = Notifier()
     watchdog_s = watchdog_interval_s()
     given = listen_sockets()
-    config = load(places.config_file)
+    config = load(places.config_file, hint=HINT_AT_START)
     check_length(places.socket_path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(Lease.take(places.state_dir))

@@ -58,9 +58,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "formcheck": frozenset(
         {f"sessiond.{part}" for part in ("core", "config", "api.formview", "client_http", "paths")} | WIRE | {"stdlib"}
     ),
+    "configcheck": frozenset({"sessiond.core", "sessiond.config", "stdlib"}),
     "cli": frozenset(
         WIRE
-        | {"sessiond.client", "sessiond.formcheck", "sessiond.paths", "sessiond.__version__"}
+        | {"sessiond.client", "sessiond.configcheck", "sessiond.formcheck", "sessiond.paths", "sessiond.__version__"}
         | {"click", "rich", "stdlib"}
     ),
     "paths": frozenset({"stdlib"}),
@@ -194,8 +195,8 @@ def test_a_circle_of_three_is_found_without_those_that_look_at_it() -> None:
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
-    """It has to answer the Tab key; and where it checks a form without a daemon, it brings none of its libraries."""
-    for module in ("sessiond.cli.main", "sessiond.formcheck"):
+    """It has to answer the Tab key; and where it checks a file without a daemon, it brings none of its libraries."""
+    for module in ("sessiond.cli.main", "sessiond.configcheck", "sessiond.formcheck"):
         code = f"import {module}, sys; print(*sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert set() == HEAVY & set(done.stdout.split())

@@ -157,21 +157,18 @@ def _size(count: int) -> str:
 
 
 def configuration() -> Iterator[Finding]:
-    """It can be read. What its values mean is the daemon's to judge."""
-    import tomllib
+    """It can be read, and says what can be done: as a daemon would read it that starts now."""
+    from sessiond.configcheck import problems
 
     path = paths.config_file()
-    try:
-        with path.open("rb") as file:
-            tomllib.load(file)
-    except FileNotFoundError:
-        yield Finding("config", "ok", f"no {path}: this machine only")
-    except OSError as error:
-        yield Finding("config", "wrong", f"{path}: {error.strerror}", f"`chmod u+r {path}`")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        yield Finding("config", "wrong", f"{path}: {error}", "correct it, then `sessionctl reload`")
-    else:
-        yield Finding("config", "ok", f"{path}")
+    found = problems(path)
+    for problem in found[:-1]:
+        yield Finding("config", "wrong", problem)
+    for problem in found[-1:]:
+        remedy = f"correct it in {path}; a daemon that runs has its old one until `sessionctl reload`"
+        yield Finding("config", "wrong", problem, remedy)
+    if not found:
+        yield Finding("config", "ok", f"{path}" if path.exists() else f"no {path}: this machine only")
 
 
 def systemd() -> Iterator[Finding]:

@@ -28,13 +28,14 @@ from sessiond.config.reader import Document, Table, Wrong, read_text
 from sessiond.core.errors import ConfigError
 from sessiond.core.ids import ClusterName
 
+HINT_AT_START = "Correct the file; the next command starts sessiond."
 _HINT = "The file was not applied; correct it and run `sessionctl reload`."
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, hint: str = _HINT) -> Config:
     """Read ``path``; a file that does not exist means every default.
 
-    Raises ConfigError with every problem of the file, one line each.
+    Raises ConfigError with every problem of the file, one line each, and ``hint``.
     """
     try:
         found = read_text(path)
@@ -42,7 +43,7 @@ def load(path: Path) -> Config:
             return Config()
         return _read(Document(path.name, found), path.absolute().parent)
     except ConfigError as error:
-        raise ConfigError(error.problems, hint=_HINT) from None
+        raise ConfigError(error.problems, hint=hint) from None
 
 
 def _read(document: Document, base: Path) -> Config:

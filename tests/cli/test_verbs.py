@@ -325,13 +325,23 @@ def test_doctor(ctl: Ctl, canned: Canned) -> None:
 
 
 def test_doctor_without_a_daemon(ctl: Ctl) -> None:
-    """It works without the daemon, does not start it, and reads the configuration's grammar."""
+    """It works without the daemon, does not start it, and reads the configuration as one would."""
     config = ctl.home / "config.toml"
     config.write_text("[daemon\n")
     done = ctl("doctor", SESSIOND_CONFIG=str(config))
     assert (done.status, ctl.state.exists()) == (1, False)
     assert "sessiond is not running" in done.out
-    assert "(at line 1, column 8)" in done.out
+    assert "config.toml:1: not valid TOML at column 8" in done.out
+    config.write_text("[daemon]\nportz = 1\n[clusters.frontier]\n")
+    checked = json.loads(ctl("doctor", "--json", SESSIOND_CONFIG=str(config)).out)
+    found = [one for one in checked if one["check"] == "config"]
+    assert ["wrong", "wrong"] == [one["state"] for one in found]
+    assert ["config.toml:2 daemon.portz", "config.toml:3 clusters.frontier.host"] == [
+        one["text"].partition(": ")[0] for one in found
+    ]
+    assert ["", True] == [found[0]["remedy"], f"correct it in {config}" in found[1]["remedy"]]
+    config.unlink()
+    assert f"no {config}: this machine only" in ctl("doctor", SESSIOND_CONFIG=str(config)).out
 
 
 def test_help_of_every_verb(ctl: Ctl) -> None:

@@ -134,7 +134,7 @@ def test_three_errors_in_the_configuration(workspace: Workspace) -> None:
     lines = refused.err.splitlines()
     assert 4 == len(lines), refused.err
     assert expected == [" ".join(line.removeprefix("sessiond: ").split()[:2]).rstrip(":") for line in lines[:3]]
-    assert "correct it" in lines[3]
+    assert "  Correct the file; the next command starts sessiond." == lines[3]
     assert not (workspace.root / "other").exists()
 
 
@@ -158,6 +158,11 @@ def test_sessionctl_tells_why_the_daemon_does_not_start(workspace: Workspace) ->
     done = workspace.ctl("ls")
     assert 5 == done.status
     assert 3 == done.err.count("config.toml:")
+    assert "sessionctl reload" not in done.err
+    assert "Correct the file; the next command starts sessiond." in done.err
+    checked = workspace.ctl("doctor")
+    assert (1, 3) == (checked.status, checked.out.count("wrong    config   config.toml:"))
+    assert checked.out.count("correct it") == 1
     assert "Traceback" not in done.err
     assert [] == traces.marked(workspace.mark)
 
