@@ -213,7 +213,12 @@ def _of_service(request: Request, catalogue: Catalogue, place: Place) -> _Resolv
         mode=mode,
         params={**with_port(params), **licences},
         secrets=hidden,
-        resources=resources(wishes, time=request.time, directives=request.directives),
+        resources=resources(
+            wishes,
+            time=request.time,
+            directives=request.directives,
+            usual=wishes.keys() - request.settings.keys() - request.remembered.keys(),
+        ),
     )
 
 

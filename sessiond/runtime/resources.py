@@ -18,6 +18,7 @@ QUEUE = frozenset({"partition", "queue"})
 _LONGEST_WALLTIME_S = 365 * 24 * 3600
 _LARGEST_COUNT = 1_000_000
 _DIRECTIVE_LIMIT = 1000
+_FROM_DEFAULTS = " (from the cluster's defaults in config.toml)"
 
 
 def behind(defaults: Mapping[str, str], remembered: Mapping[str, str]) -> dict[str, str]:
@@ -54,12 +55,18 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 6
 
 
-def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collection[str] = ()) -> Resources:
+def resources(
+    wishes: Mapping[str, str], *, time: str = "", directives: Collection[str] = (), usual: Collection[str] = ()
+) -> Resources:
     """What ``wishes`` (names from `NAMES`; empty values are no wish), ``--time`` and ``--directive`` ask for.
 
-    ``time`` goes before a wish of that name. Raises SpecError with every problem, a line each.
+    ``time`` goes before a wish of that name. ``usual`` are the wishes that nobody has now, but the cluster's defaults.
+    Raises SpecError with every problem, a line each.
     """
     problems: list[str] = []
+
+    def wrong(name: str, expected: str) -> None:
+        problems.append(f"{name}: {expected}" + (_FROM_DEFAULTS if name in usual else ""))
 
     def word(name: str) -> str:
         return matched(name, NAME, "a name")
@@ -67,7 +74,7 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
     def matched(name: str, pattern: re.Pattern[str], what: str) -> str:
         value = wishes.get(name, "").strip()
         if value and not pattern.fullmatch(value):
-            problems.append(f'{name}: expected {what}, got "{printable(value)}"')
+            wrong(name, f'expected {what}, got "{printable(value)}"')
         return value
 
     def partition() -> str:
@@ -82,8 +89,16 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
             return None
         number = int(value) if _is_number(value) else 0
         if not 0 < number <= _LARGEST_COUNT:
-            problems.append(f'{name}: expected a number from 1 on, got "{printable(value)}"')
+            wrong(name, f'expected a number from 1 on, got "{printable(value)}"')
         return number
+
+    def duration() -> int | None:
+        try:
+            return walltime_s(time or wishes.get("time", "").strip())
+        except SpecError as error:
+            name = "time" if not time and "time" in usual else "--time"
+            wrong(name, error.message.removeprefix("--time: "))
+            return None
 
     found = Resources(
         partition=partition(),
@@ -94,22 +109,14 @@ def resources(wishes: Mapping[str, str], *, time: str = "", directives: Collecti
         cpus=count("cpus"),
         memory=matched("memory", MEMORY, 'an amount such as "16G"'),
         gpus=matched("gpus", GPUS, 'a number, or a type and a number such as "a100:2"'),
-        walltime_s=_time(time or wishes.get("time", "").strip(), problems),
+        walltime_s=duration(),
         extra=tuple(_directive(text, problems) for text in directives),
     )
     if problems:
-        timed = any(problem.startswith("--time") for problem in problems)
+        timed = any(problem.startswith(("--time", "time:")) for problem in problems)
         hint = "a bare number is minutes" if timed else "this is what sessiond passes on to the scheduler"
         raise SpecError("\n".join(problems), hint=hint)
     return found
-
-
-def _time(text: str, problems: list[str]) -> int | None:
-    try:
-        return walltime_s(text)
-    except SpecError as error:
-        problems.append(error.message)
-        return None
 
 
 def _directive(text: str, problems: list[str]) -> str:

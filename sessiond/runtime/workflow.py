@@ -97,7 +97,7 @@ def filled(form: Form, wanted: Wanted, site: Site) -> Filled:
         for name, value in site.defaults.items()
         if scheduled and name in NAMES and _same(name) not in asked and _same(name) not in map(_same, wishes)
     }
-    found = resources({**usual, **wishes}, time=wanted.time, directives=wanted.directives)
+    found = resources({**usual, **wishes}, time=wanted.time, directives=wanted.directives, usual=usual.keys())
     return Filled(
         service=flat.service,
         mode=mode,

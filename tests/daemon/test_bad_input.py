@@ -138,6 +138,24 @@ def test_three_errors_in_the_configuration(workspace: Workspace) -> None:
     assert not (workspace.root / "other").exists()
 
 
+def test_wrong_defaults_of_a_cluster(workspace: Workspace) -> None:
+    """Whoever is refused for them is told that they are there, and not that an option is wrong that nobody gave."""
+    workspace.configure(
+        "[clusters.frontier]", 'host = "frontier"', "[clusters.frontier.defaults]", 'nodes = "two"', 'time = "soon"'
+    )
+    workspace.daemon()
+    done = workspace.ctl("start", "tiny", "--on", "frontier")
+    assert 2 == done.status
+    assert (
+        'sessionctl: nodes: expected a number from 1 on, got "two" (from the cluster\'s defaults in config.toml)\n'
+        '  time: expected HH:MM:SS, such as "02:00:00", got "soon" (from the cluster\'s defaults in config.toml)\n'
+    ) in done.err
+    given = workspace.ctl("start", "tiny", "--on", "frontier", "--time", "later", "--set", "nodes=many")
+    assert 2 == given.status
+    assert 'sessionctl: nodes: expected a number from 1 on, got "many"\n  --time: expected' in given.err
+    assert "defaults" not in given.err
+
+
 def test_what_waits_for_a_restart_is_said_until_then(workspace: Workspace) -> None:
     """However often the configuration is read again; and no longer, once it is as the daemon has it."""
     workspace.daemon()
