@@ -139,6 +139,44 @@ def test_timeout_is_searched_by_mark(site: BatchSite, monkeypatch: pytest.Monkey
     assert Submitted(job=JobId("815")) == submit(site, session)
 
 
+@pytest.mark.parametrize("rc", [124, 137, 143, 139])
+def test_submitter_that_was_ended_proves_nothing(site: BatchSite, rc: int) -> None:
+    """Before it was ended it may have said that the scheduler takes nothing now, and have gone on trying: the last try
+    may have arrived."""
+    session = site.staged()
+    site.put("words", site.unreached.answer.err)
+    site.put("verdict", f'cat "$SITE/words" >&2; exit {rc}\n')
+    assert isinstance(submit(site, session), SubmitUnknown)
+    assert isinstance(find(site, session), FindDelayed)
+    site.lists("815", session)
+    assert JobFound(job=JobId("815")) == find(site, session)
+
+
+def test_number_counts_whatever_the_exit_status(site: BatchSite) -> None:
+    """A site's wrapper may fail after the job was submitted, and say things that sound like a no."""
+    session = site.staged()
+    site.put("words", site.refusal.answer.err)
+    site.put("verdict", 'cat "$SITE/words" >&2; echo 815; exit 1\n')
+    assert isinstance(submit(site, session), SubmitUnknown)
+    assert isinstance(find(site, session), FindDelayed)
+    site.lists("815", session)
+    assert JobFound(job=JobId("815")) == find(site, session)
+
+
+def test_job_of_an_earlier_attempt_is_not_this_one_s(site: BatchSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was taken back stays listed for a while, under the same name."""
+    monkeypatch.setattr(batch, "SETTLED_S", 0)
+    session = site.staged()
+    (folder(session) / "attempt.1").mkdir()
+    (folder(session) / "attempt.1" / "fenced").touch()
+    (folder(session) / "attempt.1" / "cancelled").write_text("815\n")
+    (folder(session) / "attempt.2").mkdir()
+    site.lists("815", session)
+    assert isinstance(find(site, session, 2), FindDelayed)
+    site.lists("816", session)
+    assert JobFound(job=JobId("816")) == find(site, session, 2)
+
+
 def test_job_that_is_not_listed_twice_is_absent_for_good(site: BatchSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once is not enough; then it is fenced."""
     monkeypatch.setattr(batch, "SETTLED_S", 0)

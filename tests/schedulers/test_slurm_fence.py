@@ -44,3 +44,14 @@ def test_accounting_may_know_what_the_queue_has_forgotten(site: Site, monkeypatc
     site.put("listing", site.empty)
     site.program("sacct", "#!/bin/sh\necho 4242\n")
     assert JobFound(job=JobId("4242")) == find(site, session)
+
+
+@pytest.mark.parametrize("name", ["exit", "endpoint"])
+def test_job_that_began_has_said_so_itself(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Without accounting nobody else remembers a job that ran and ended while nobody could ask."""
+    monkeypatch.setattr(batch, "SETTLED_S", 0)
+    session = site.staged()
+    (folder(session) / "attempt.1").mkdir()
+    site.put("listing", site.empty)
+    (folder(session) / name).write_text("status=0\nrun=4242.1\nreason=exit\n")
+    assert JobFound(job=JobId("4242")) == find(site, session)

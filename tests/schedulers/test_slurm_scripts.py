@@ -49,7 +49,7 @@ def test_site_s_environment_does_not_reach_slurm(site: Site) -> None:
 
 
 def test_look_asks_for_everything_explicitly(site: Site) -> None:
-    """Whose jobs, which states, which fields; and what the folder says comes along."""
+    """Whose jobs, those of hidden partitions too, which states, which fields; and what the folder says comes along."""
     session = with_job(site.staged(), JOB)
     (folder(session) / "endpoint").write_text(
         f"run={JOB}.0\nhost=node1\nport=8888\nscheme=http\n"
@@ -58,7 +58,7 @@ def test_look_asks_for_everything_explicitly(site: Site) -> None:
     site.put("listing", f"{HEADER}\n{line(name=session.tag)}\n")
     done = site.machine.run(Slurm().observe([session]))
     seen = Slurm().read_observe([session], done, 0.0, 4e9)
-    assert [f"--me --states=all -O {FORMAT}"] == site.lines("squeue.calls")
+    assert [f"--me --all --states=all -O {FORMAT}"] == site.lines("squeue.calls")
     assert Phase.RUNNING is seen.jobs[JOB].phase
     keys = (f"ssh-ed25519 {'A' * 67}=", f"ssh-rsa {'B' * 30}==")
     assert ("node1", 8888, keys) == (

@@ -19,6 +19,12 @@ ENDED_BY_US = frozenset({124, 137})
 """The exit statuses of a command that was ended for taking too long (timeout(1))."""
 
 
+def was_ended(rc: int) -> bool:
+    """Whether that is the status of a command ended by timeout(1) or a signal: whatever it had said before, it may have
+    gone on trying. From 152 on these are PBS's own error numbers."""
+    return rc in ENDED_BY_US or 128 < rc < 152
+
+
 class Proof(Enum):
     """What is proved about a submission."""
 
@@ -52,7 +58,7 @@ class Lexicon:
 
     def proof(self, rc: int, err: str) -> Proof:
         """What a failed submission proves."""
-        if rc in ENDED_BY_US or re.search(self.doubt, err):
+        if was_ended(rc) or re.search(self.doubt, err):
             return Proof.NONE
         if re.search(self.busy, err):
             return Proof.LATER

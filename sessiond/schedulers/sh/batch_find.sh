@@ -10,11 +10,16 @@
 
 unsettled() { answer 75 unsettled "$1"; }
 
+# was_ended STATUS: whether that is a command ended by timeout(1) or a signal: whatever it had said before, it may have gone
+# on trying. From 152 on these are PBS's own error numbers. A submitter that failed after it printed a number has more than
+# a status here.
+was_ended() { case $1 in 124 | 129 | 1[34]? | 15[01] | *[!0-9]*) ;; *) false ;; esac; }
+
 # settled FENCE DOUBT PROOF: answers where the attempt's own files say how it ended
 settled() {
   if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
   [ ! -e "$1/fenced" ] || answer 76 absent ''
-  [ -s "$1/rc" ] || return 0
+  [ -s "$1/rc" ] && ! was_ended "$(cat "$1/rc")" || return 0
   if ! grep -qE "$2" "$1/err" && grep -qE "$3" "$1/err"; then answer 76 absent ''; fi
 }
 

@@ -12,10 +12,16 @@ refused() {
   finish 1
 }
 
+# unclear STATUS NUMBER: a wrapper's failure after its submission is no word against the job
+unclear() { answer 75 unknown "$SUBMITTER failed with status $1, but printed the number $2"; }
+
 told() {
   if [ -s "$1/jobid" ]; then answer 0 found "$(cat "$1/jobid")"; fi
   [ ! -e "$1/fenced" ] || answer 76 fenced ''
-  if [ -s "$1/rc" ]; then refused "$(cat "$1/rc")" "$1/err"; fi
+  if [ -s "$1/rc" ] && read -r status printed <"$1/rc"; then
+    [ -z "$printed" ] || unclear "$status" "$printed"
+    refused "$status" "$1/err"
+  fi
 }
 
 # put FILE TEXT: all at once. Through cat, which says why it cannot write: a full disk is an "I/O error" to dash.
@@ -53,7 +59,8 @@ main() {
     answer 0 found "$job"
   fi
   [ "$rc" -ne 0 ] || answer 75 unknown "$SUBMITTER answered without a job's number: $(head -c 300 "$fence/out")"
-  put "$fence/rc" "$rc"
+  put "$fence/rc" "$rc${job:+ $job}"
+  [ -z "$job" ] || unclear "$rc" "$job"
   refused "$rc" "$fence/err"
 }
 

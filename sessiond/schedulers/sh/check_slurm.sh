@@ -5,7 +5,7 @@ ask_slurm() {
   versions sbatch squeue scancel scontrol sacct
   ! command -v sacct >/dev/null || ask accounting sacct --noheader --allocations --starttime=now --format=jobid
   command -v squeue >/dev/null || return 0
-  ask queue squeue --me --noheader --format='%i %j'
+  ask queue squeue --me --all --noheader --format='%i %j'
   [ "$status" = 0 ] || return 0
   jobs=$(printf '%s\n' "$said" | grep '^[0-9_]* sd-' | head -n 200)
   while read -r id name; do

@@ -4,7 +4,7 @@
 # may_run JOB: whether the job is not known to be over
 may_run() {
   find_command squeue . || return 0
-  state=$(timeout -k 5 60 squeue --noheader --states=all "--name=$tag" -j "$1" -o %T 2>&1 </dev/null) || {
+  state=$(timeout -k 5 60 squeue --noheader --all --states=all "--name=$tag" -j "$1" -o %T 2>&1 </dev/null) || {
     case $state in *'nvalid job id'*) return 1 ;; esac
     return 0
   }

@@ -3,11 +3,12 @@
 
 LISTER=squeue HISTORIAN=scontrol
 
-# look_at_queue FOLDER FORMAT: all of the person's jobs; squeue --me is from 2020
+# look_at_queue FOLDER FORMAT: all of the person's jobs, those in hidden partitions and those that another cluster of a
+# federation took over with them (--all); squeue --me is from 2020
 look_at_queue() {
-  ask jobs 60 env SLURM_TIME_FORMAT=%s squeue --me --states=all -O "$2"
+  ask jobs 60 env SLURM_TIME_FORMAT=%s squeue --me --all --states=all -O "$2"
   case $err in
-    *nrecognized*me*) ask jobs 60 env SLURM_TIME_FORMAT=%s squeue -u "$(id -un)" --states=all -O "$2" ;;
+    *nrecognized*me*) ask jobs 60 env SLURM_TIME_FORMAT=%s squeue -u "$(id -un)" --all --states=all -O "$2" ;;
   esac
 }
 
