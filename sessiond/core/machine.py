@@ -115,6 +115,8 @@ def deadline_s(session: Session) -> float | None:
         return None
     seconds = DEADLINES.get(session.state)
     if seconds == READY_WITHIN:
+        if session.job is not None and session.job.phase is Phase.SUSPENDED:
+            return None  # its scheduler has stopped it: nothing can become ready meanwhile
         return session.spec.service.ready_within_s
     if seconds == MAX_WAIT:
         # What was put back into the queue has worked before: to end it then might lose that. One whose node is being

@@ -27,6 +27,8 @@ from sessiond.core.table import WANTS, Want
 ABSENT_LOOKS = 3
 ABSENT_SECONDS = 30.0
 EXPECTED_MOVED_S = 60.0
+LONGEST_LOOK_S = 600.0
+"""No look takes so long. What happened that much after one was asked happened before our clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,13 @@ def compare(
     still_absent: dict[SessionId, Absence] = {}
     for session in sessions:
         job = session.job
-        if job is None or Want.POLL not in WANTS[session.state] or (job.submitted or 0.0) > snapshot.asked_at:
+        if job is None or Want.POLL not in WANTS[session.state] or _is_before(snapshot, job.submitted or 0.0):
             continue
         report = snapshot.jobs.get(job.id)
         if report is None:
             before = absences.get(session.id)
-            if before is not None and session.state is State.KILL and before.since < session.since:
-                before = None  # looks from before the job was told to go do not prove that it went
+            if before is not None and _says_nothing_now(before, session, snapshot):
+                before = None
             absence = _counted(before, snapshot)
             still_absent[session.id] = absence
             if absence.looks >= ABSENT_LOOKS and snapshot.asked_at - absence.since >= ABSENT_SECONDS:
@@ -62,6 +64,20 @@ def compare(
             continue
         events.extend((session.id, event) for event in _news(session, job, report, snapshot))
     return events, still_absent
+
+
+def _is_before(snapshot: Snapshot, then: float) -> bool:
+    """Whether a look was asked before something happened."""
+    return 0.0 < then - snapshot.asked_at <= LONGEST_LOOK_S
+
+
+def _says_nothing_now(absence: Absence, session: Session, snapshot: Snapshot) -> bool:
+    """Whether a count must begin anew: it began at a time that is still to come, since our clock was set back, or
+    before the job was told to go, and such looks do not prove that it went."""
+    if absence.since > snapshot.asked_at:
+        return True
+    set_back = session.since - snapshot.asked_at > LONGEST_LOOK_S
+    return session.state is State.KILL and absence.since < session.since and not set_back
 
 
 def _counted(absence: Absence | None, snapshot: Snapshot) -> Absence:

@@ -7,6 +7,9 @@ from zlib import crc32
 
 _FIRST_S = 1.0
 _LONGEST_S = 300.0
+_SPREAD = 0.2
+LONGEST_BACKOFF_S = _LONGEST_S * (1 + _SPREAD)
+"""No back-off is longer: one that seems to be was armed before the clock was set back."""
 _CHANGE_IS_FRESH_S = 60.0
 _LONG_WAIT_S = 600.0
 
@@ -21,7 +24,7 @@ def jittered(seconds: float, key: str, spread: float = 0.1) -> float:
 
 def backoff_s(retries: int, key: str) -> float:
     """Seconds to wait before retry number ``retries`` (from 1): doubling from one second to five minutes."""
-    return jittered(min(_FIRST_S * 2.0 ** min(retries - 1, 30), _LONGEST_S), f"{key}.{retries}", 0.2)
+    return jittered(min(_FIRST_S * 2.0 ** min(retries - 1, 30), _LONGEST_S), f"{key}.{retries}", _SPREAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

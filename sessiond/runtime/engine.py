@@ -34,6 +34,7 @@ from sessiond.core.ids import ActionId, ClusterName, SessionId
 from sessiond.core.lane import Lane, Ordered
 from sessiond.core.machine import Step, create, step
 from sessiond.core.observe import Absence, compare
+from sessiond.core.pace import LONGEST_BACKOFF_S
 from sessiond.core.session import Problem, Session
 from sessiond.core.table import TABLE
 from sessiond.runtime import guard
@@ -278,7 +279,8 @@ class Engine:
         retries = [
             s.id
             for s in self.live()
-            if s.retry_at is not None and (s.retry_at <= now or (s.spec.cluster in hurried and _waits_for_a_link(s)))
+            if s.retry_at is not None
+            and (_is_due(s.retry_at, now) or (s.spec.cluster in hurried and _waits_for_a_link(s)))
         ]
         expired = self.deadlines.advance(self.live(), observed_s)
         due = [_Telling(s, RetryDue()) for s in retries] + [_Telling(s, DeadlineExpired()) for s in expired]
@@ -363,6 +365,10 @@ class Engine:
         self._lanes.put(session.id, lane, withdrawn)
         self._standing.follow(session)
         self._bus.publish(Published(seq=seq, record=record, session=session))
+
+
+def _is_due(retry_at: float, now: float) -> bool:
+    return not now < retry_at <= now + LONGEST_BACKOFF_S
 
 
 def _waits_for_a_link(session: Session) -> bool:

@@ -322,6 +322,14 @@ def test_want_of_room_is_waited_for(state: State) -> None:
     assert deadline_s(replace(session, problem=WRONG)) is not None
 
 
+def test_a_suspended_job_starts_nothing_and_is_not_late() -> None:
+    """While its scheduler has stopped it, its service cannot become ready."""
+    session = a_session(State.START)
+    assert session.job is not None
+    assert deadline_s(session) is not None
+    assert deadline_s(replace(session, job=replace(session.job, phase=Phase.SUSPENDED))) is None
+
+
 def test_start_has_the_services_own_deadline() -> None:
     """`ready_within` of service.toml."""
     session = a_session(State.START)

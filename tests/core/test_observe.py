@@ -114,6 +114,20 @@ def test_a_look_asked_before_the_submission_says_nothing() -> None:
     assert [JobRunning()] == news(session, a_report(), at=NOW)
 
 
+def test_a_clock_that_was_set_back_hides_nothing() -> None:
+    """No look takes so long that it could have been asked an hour before the submission."""
+    session = a_job_in(State.WAIT_FOR_NODE)
+    assert [JobRunning()] == news(session, a_report(), at=NOW - 3600)
+    assert [0, 0, 1] == looks(session, -3600, -3585, -3570)
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.KILL])
+def test_a_clock_set_back_begins_the_count_of_absences_anew(state: State) -> None:
+    """What was counted before is of a time that is still to come."""
+    session = replace(a_job_in(state), since=NOW)
+    assert [0, 0, 0, 0, 1] == looks(session, 1, 16, -3600, -3585, -3570)
+
+
 def test_a_job_of_unknown_age_is_looked_at() -> None:
     """A job that was found, say, with no time of submission."""
     session = a_job_in(State.WAIT_FOR_NODE)

@@ -35,6 +35,16 @@ class VirtualClock:
         await anyio.sleep(max(seconds, 0))
 
 
+class Sleepy(VirtualClock):
+    """A machine that can be suspended: its clock goes on, nothing else does."""
+
+    slept_s = 0.0
+
+    def now(self) -> float:
+        """The time, that of its sleep included."""
+        return super().now() + self.slept_s
+
+
 @pytest.fixture
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Trio with a virtual clock for tests that take ``virtual``, else asyncio."""

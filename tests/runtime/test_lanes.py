@@ -7,9 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from sessiond.core.errors import HostDown
 from sessiond.core.events import StopRequested
 from sessiond.core.session import State
-from tests.runtime.conftest import VirtualClock
+from tests.runtime.conftest import Sleepy, VirtualClock
 from tests.runtime.memory import Memory
 from tests.runtime.scripted import world
 
@@ -57,6 +58,32 @@ async def test_drain_of_idle_lanes_returns_at_once(virtual: VirtualClock, tmp_pa
         begun = virtual.now()
         await here.lanes.drain(20)
         assert begun == virtual.now()
+
+
+async def test_a_holiday_asleep_does_not_give_a_cleanup_up(virtual: VirtualClock, tmp_path: Path) -> None:
+    """What was tried before it is tried after it."""
+    clock = Sleepy()
+    async with world(clock, tmp_path, history=Memory()) as here:
+        session = await here.begin()
+        failing = True
+
+        def trouble(verb: str) -> None:
+            if verb == "cleanup" and failing:
+                raise HostDown("no route to host")
+
+        here.cluster.script(session).trouble = trouble
+        await here.reaches(State.RUNNING, [session])
+        await here.engine.ask(session, StopRequested())
+        await here.reaches(State.ENDED, [session])
+        await anyio.sleep(600)
+        before = here.cluster.ran["cleanup", session]
+        clock.slept_s = 8 * 24 * 3600.0
+        await anyio.sleep(1800)
+        assert before > 3
+        assert before + 3 < here.cluster.ran["cleanup", session]
+        failing = False
+        with anyio.fail_after(600):
+            await here.lanes.settled(session)
 
 
 async def test_a_cleanup_is_tried_until_it_succeeds(virtual: VirtualClock, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sessiond.core.errors import (
 from sessiond.core.link import LinkState
 from sessiond.runtime.link import UNWANTED_AFTER_S, LinkKeeper
 from sessiond.runtime.linked import Linked
-from tests.runtime.conftest import VirtualClock
+from tests.runtime.conftest import Sleepy, VirtualClock
 from tests.runtime.connector import ScriptedConnector
 from tests.runtime.link_house import DAY, FRONTIER, HOUR, LS, PASSWORD, WHERE, Person, home
 from tests.runtime.scripted import Http
@@ -219,16 +219,6 @@ async def test_a_defect_in_an_attempt_is_a_failure_like_others(virtual: VirtualC
         assert "bug" == (here.keeper.link.problem.code if here.keeper.link.problem else "")
         here.connector.trouble = None
         await here.reaches(LinkState.UP)
-
-
-class Sleepy(VirtualClock):
-    """A machine that can be suspended: its clock goes on, nothing else does."""
-
-    slept_s = 0.0
-
-    def now(self) -> float:
-        """The time, that of its sleep included."""
-        return super().now() + self.slept_s
 
 
 async def test_waking_up_tries_at_once(virtual: VirtualClock) -> None:

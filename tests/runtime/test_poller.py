@@ -12,7 +12,7 @@ from sessiond.core.errors import AnswerLost, HostDown, Unreadable
 from sessiond.core.pace import PollPolicy
 from sessiond.core.session import Phase, State
 from sessiond.runtime.poller import Poller
-from tests.runtime.conftest import VirtualClock
+from tests.runtime.conftest import Sleepy, VirtualClock
 from tests.runtime.connector import ScriptedConnector
 from tests.runtime.memory import Memory
 from tests.runtime.scripted import LOCAL, ScriptedCluster, world
@@ -129,6 +129,25 @@ async def test_a_slow_cluster_is_asked_less(virtual: VirtualClock, tmp_path: Pat
         before = len(here.cluster.looks)
         await anyio.sleep(6600)
         assert 9 <= len(here.cluster.looks) - before <= 12
+
+
+async def test_a_look_that_the_machine_slept_through_was_not_slow(virtual: VirtualClock, tmp_path: Path) -> None:
+    """Eight hours passed while it was under way: the next is taken as after any other."""
+    clock = Sleepy()
+    async with world(clock, tmp_path, policy=PollPolicy()) as here:
+        session = await here.begin()
+        await here.reaches(State.RUNNING, [session])
+        await anyio.sleep(600)
+
+        def sleeps() -> None:
+            clock.slept_s = 8 * 3600.0
+
+        here.cluster.look_trouble = sleeps
+        await anyio.sleep(120)
+        here.cluster.look_trouble = None
+        assert clock.slept_s
+        here.cluster.jobs[session].phase = Phase.ENDED
+        await here.reaches(State.ENDED, [session], 120)
 
 
 async def test_nobody_looks_without_a_link(virtual: VirtualClock, tmp_path: Path) -> None:

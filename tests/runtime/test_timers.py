@@ -12,21 +12,11 @@ from sessiond.core.errors import AnswerLost, HostDown
 from sessiond.core.session import Outcome, State
 from sessiond.runtime.timers import LONGEST_STEP_S, Deadlines
 from tests.core.builders import NOW, a_session
-from tests.runtime.conftest import VirtualClock
+from tests.runtime.conftest import Sleepy, VirtualClock
 from tests.runtime.connector import ScriptedConnector
 from tests.runtime.scripted import world
 
 pytestmark = pytest.mark.anyio
-
-
-class Sleepy(VirtualClock):
-    """A machine that can be suspended: its clock goes on, nothing else does."""
-
-    slept_s = 0.0
-
-    def now(self) -> float:
-        """The time, that of its sleep included."""
-        return super().now() + self.slept_s
 
 
 def test_a_deadline_comes_after_its_time_in_the_state() -> None:
@@ -75,6 +65,23 @@ async def test_eight_hours_of_sleep_are_not_eight_hours_of_waiting(virtual: Virt
         assert State.RENDER is here.of(session).state
         await anyio.sleep(LONGEST_STEP_S + 40)
         assert State.ENDED is here.of(session).state
+
+
+async def test_a_retry_is_not_put_off_by_a_clock_that_was_set_back(virtual: VirtualClock, tmp_path: Path) -> None:
+    """An hour ahead when it was armed: no back-off is that long."""
+    clock = Sleepy()
+    clock.slept_s = 3600.0
+    async with world(clock, tmp_path) as here:
+
+        def trouble(_verb: str) -> None:
+            raise AnswerLost("not now")
+
+        session = await here.begin(0, lambda known: setattr(here.cluster.script(known), "trouble", trouble))
+        await anyio.sleep(10)
+        assert here.of(session).retries > 1
+        here.cluster.script(session).trouble = None
+        clock.slept_s = 0.0
+        await here.reaches(State.RUNNING, [session], 40)
 
 
 async def test_retries_come_when_they_are_due(virtual: VirtualClock, tmp_path: Path) -> None:
