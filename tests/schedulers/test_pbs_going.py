@@ -12,6 +12,7 @@ from sessiond.core.events import CancelDelayed, CancelSent
 from sessiond.core.session import Session
 from sessiond.schedulers.pbs.dialect import Pbs
 
+from .batch_site import hide, out_of_the_way
 from .machine import Machine, folder
 from .pbs_site import JOB, Site, job_text, recording
 from .slurm_site import with_job
@@ -48,6 +49,16 @@ def test_job_without_a_runner_is_deleted(site: Site, state: str) -> None:
     site.put("qstat.out", job_text(session, state))
     assert CancelSent() == cancel(site, session)
     assert [JOB] == site.lines("qdel.calls")
+
+
+def test_a_file_of_the_home_folder_is_not_taken_for_the_cluster_s_setup(site: Site) -> None:
+    """Without the session's folder a `setup.sh` that lies there is anybody's; it is not run to find the commands."""
+    session = with_job(site.machine.session(), JOB)
+    hidden = hide(site)
+    (site.machine.root / "setup.sh").write_text(f": >ran; PATH=$PATH:{hidden}\n")
+    done = site.machine.run(out_of_the_way(site, Pbs().cancel(session, force=False), "PBS_PLACES"))
+    assert isinstance(Pbs().read_cancel(session, done), CancelDelayed)
+    assert not (site.machine.root / "ran").exists()
 
 
 def test_job_without_its_folder_is_deleted_and_nothing_is_written(site: Site) -> None:

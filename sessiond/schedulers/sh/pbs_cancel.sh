@@ -46,7 +46,7 @@ main() {
   tag=$3 patience=$4 now=$(date +%s) soft='' folder='' begun=''
   ! cd -- "$1" 2>/dev/null || folder=$1
   [ -z "$folder" ] || ! in_time || soft=yes
-  find_command qdel . || missing qdel
+  find_command qdel ${folder:+.} || missing qdel
   state_of "$2" || { record said "$rc" "$told" && finish 1; }
   [ -z "$folder" ] || [ ! -s pbs.began ] || read -r begun _ <pbs.began
   case $state in

@@ -21,3 +21,14 @@ find_command() {
   plain_slurm
   find_program "$1" "${2-}" "$SLURM_PLACES" SLURM_CONF LD_LIBRARY_PATH
 }
+
+# find_mark JOB: sets only to the option that leaves out a job that is not the session's (tag) any more: by its name, or
+# none where its comment proves that it was renamed, which its owner may do. scancel is silent about what it leaves out.
+find_mark() {
+  only=--name=$tag
+  marks=$(timeout -k 5 60 squeue --noheader --all --states=all -j "$1" -O "Name:$US,Comment:$US" 2>/dev/null </dev/null)
+  case $marks in
+    "$tag$US"*) ;;
+    *"$US${tag#sd-}$US") only='' ;;
+  esac
+}

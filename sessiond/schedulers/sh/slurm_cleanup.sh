@@ -4,7 +4,8 @@
 # may_run JOB: whether the job is not known to be over
 may_run() {
   find_command squeue . || return 0
-  state=$(timeout -k 5 60 squeue --noheader --all --states=all "--name=$tag" -j "$1" -o %T 2>&1 </dev/null) || {
+  find_mark "$1"
+  state=$(timeout -k 5 60 squeue --noheader --all --states=all ${only:+"$only"} -j "$1" -o %T 2>&1 </dev/null) || {
     case $state in *'nvalid job id'*) return 1 ;; esac
     return 0
   }
@@ -13,4 +14,4 @@ may_run() {
   esac
 }
 
-tell_to_go() { timeout -k 5 60 scancel "--name=$tag" "$1"; }
+tell_to_go() { timeout -k 5 60 scancel ${only:+"$only"} "$1"; }
