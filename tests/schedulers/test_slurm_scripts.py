@@ -241,6 +241,30 @@ def test_commands_are_found_where_a_login_shell_finds_them(site: Site, where: st
     assert "LD_LIBRARY_PATH=/opt/x" in site.lines("environment")
 
 
+@pytest.mark.parametrize("setup", ["export SLURM_CONF=/etc/b/slurm.conf", "use_slurm_of b"])
+def test_setup_may_choose_among_several_slurms(site: Site, setup: str) -> None:
+    """What it says of Slurm holds also where a login has commands of Slurm already: those of another cluster, say."""
+    session = site.staged()
+    other = site.machine.root / "other"
+    other.mkdir()
+    (other / "sbatch").write_text('#!/bin/sh\necho "$SLURM_CONF" >"$SITE/chosen"; echo 815\n')
+    (other / "sbatch").chmod(0o755)
+    text = f"use_slurm_of() {{ SLURM_CONF=/etc/$1/slurm.conf; }}; PATH={other}:$PATH; {setup}\n"
+    (folder(session) / "setup.sh").write_text(text)
+    done = site.machine.run(Slurm().submit(session, 1))
+    assert Submitted(job=JobId("815")) == Slurm().read_submit(session, done)
+    assert ["/etc/b/slurm.conf"] == site.lines("chosen")
+
+
+def test_setup_that_says_nothing_of_slurm_is_not_run_for_its_commands(site: Site) -> None:
+    """It may take seconds, and a look is taken every few."""
+    session = with_job(site.staged(), JOB)
+    (folder(session) / "setup.sh").write_text('module load python; : >"$SITE/ran"\n')
+    site.put("listing", f"{HEADER}\n")
+    assert {} == Slurm().read_observe([session], site.machine.run(Slurm().observe([session])), 0.0, 4e9).jobs
+    assert [] == [*site.root.glob("ran")]
+
+
 def test_commands_that_are_nowhere_submit_nothing(site: Site) -> None:
     """It is said precisely, and nothing stands in the way of another time."""
     session = site.staged()

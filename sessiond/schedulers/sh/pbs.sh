@@ -10,7 +10,7 @@ PBS_PLACES='/opt/pbs/bin /opt/pbs/default/bin /usr/pbs/bin /usr/bin /usr/local/b
 # what is left of a job we may be in is nobody's.
 find_command() {
   unset PBS_DPREFIX PBS_JOBID PBS_JOBNAME PBS_ENVIRONMENT PBS_NODEFILE PBS_QSTAT_EXECONLY
-  find_program "$1" "${2-}" "$PBS_PLACES $(sed -n 's/^PBS_EXEC=\(.*\)/\1\/bin/p' /etc/pbs.conf 2>/dev/null)" \
+  find_program "$1" "${2-}" 'pbs|torque' "$PBS_PLACES $(sed -n 's/^PBS_EXEC=\(.*\)/\1\/bin/p' /etc/pbs.conf 2>/dev/null)" \
     PBS_CONF_FILE PBS_DEFAULT PBS_SERVER LD_LIBRARY_PATH
 }
 

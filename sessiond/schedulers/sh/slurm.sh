@@ -19,7 +19,7 @@ SLURM_PLACES='/usr/bin /usr/local/bin /opt/slurm/bin /usr/local/slurm/bin /opt/s
 # find_command COMMAND [FOLDER]: sees to it that COMMAND can be called
 find_command() {
   plain_slurm
-  find_program "$1" "${2-}" "$SLURM_PLACES" SLURM_CONF LD_LIBRARY_PATH
+  find_program "$1" "${2-}" slurm "$SLURM_PLACES" SLURM_CONF LD_LIBRARY_PATH
 }
 
 # find_mark JOB: sets only to the option that leaves out a job that is not the session's (tag) any more: by its name, or
