@@ -202,10 +202,20 @@ class Engine:
         lane = self._lanes.lane(session.id)
         if lane.unstoppable and lane.current is not None:
             problem = Problem(code="restarted", message="sessiond was restarted while the job was being submitted")
-            self._change(session.id, SubmitUnknown(problem=problem), answers=lane.current.id)
+            self._at_first(Answer(session=session.id, answers=lane.current.id, event=SubmitUnknown(problem=problem)))
         if session.live:
-            self._change(session.id, Restored())
+            self._at_first(Standing(session=session.id, event=Restored()))
             self._standing.follow(self._sessions[session.id])
+
+    def _at_first(self, letter: Answer | Standing) -> None:
+        """Take a letter up at once; where it cannot be written down just now, it is the first that waits for room."""
+        try:
+            for telling in self._meant(letter):
+                self._change(telling.session, telling.event, telling.answers)
+        except StateFull as error:
+            self._blocked = error
+            self._is_full(error)
+            self._send.send_nowait(letter)
 
     async def run(self) -> None:
         """Handle letters for ever, one at a time."""

@@ -20,6 +20,7 @@ class Disk:
     """The daemon's state folder, seen through its mount namespace."""
 
     def __init__(self, daemon: Daemon, state: Path) -> None:
+        self.daemon = daemon
         self.folder = Path(f"/proc/{daemon.pid}/root{state}")
         self._filler = self.folder / "filler"
 
@@ -116,3 +117,24 @@ def test_a_start_under_way_waits_for_room(full: tuple[Workspace, Disk]) -> None:
     assert 1 == workspace.started()
     assert "cancelled" == workspace.stop(session["id"])["outcome"]
     assert [] == workspace.traces(session)
+
+
+def test_a_daemon_that_is_restarted_meanwhile_serves_what_runs(full: tuple[Workspace, Disk]) -> None:
+    """After `kill -9`, with no byte free: sessions are reached, and that it was restarted is written down later."""
+    workspace, disk = full
+    first = disk.daemon
+    with subprocess.Popen(["nsenter", "--target", str(first.pid), "--mount", "sleep", "600"]) as keeper:
+        try:
+            session = workspace.start("tiny")
+            disk.fill()
+            first.kill()
+            workspace.daemon("nsenter", "--target", str(keeper.pid), "--mount")
+            assert 200 == fetch(session["url"] or "")[0]
+            assert any("cannot be written" in warning for warning in workspace.client.status()["warnings"])
+            Path(f"/proc/{keeper.pid}/root{workspace.state}/filler").unlink()
+            traces.until(lambda: "can be written again" in workspace.log.read_text(), "it does not go on")
+            workspace.until(session["id"], "running")
+            assert "cancelled" == workspace.stop(session["id"])["outcome"]
+            assert [] == workspace.traces(session)
+        finally:
+            keeper.kill()
