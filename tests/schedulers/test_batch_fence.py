@@ -23,7 +23,7 @@ from sessiond.schedulers.batch import dialect as batch
 
 from . import pbs_site, slurm_site
 from .batch_site import BatchSite, Recorded
-from .machine import Machine, folder
+from .machine import Machine, eventually, folder
 
 ROUNDS = 34
 """With three shells: a hundred."""
@@ -212,6 +212,21 @@ def test_young_attempt_is_not_settled(site: BatchSite) -> None:
     assert isinstance(find(site, session), FindDelayed)
     assert [] == site.lines(f"{site.searcher}.calls")
     assert isinstance(submit(site, session), SubmitUnknown)
+
+
+def test_clock_that_was_set_back_does_not_hold_a_search(site: BatchSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the login node wrote down when it was ahead by hours counts as written now."""
+    monkeypatch.setattr(batch, "SETTLED_S", 1)
+    monkeypatch.setattr(batch, "PAUSE_S", 1)
+    session = site.staged()
+    fence = folder(session) / "attempt.1"
+    fence.mkdir()
+    site.put("listing", site.empty)
+    for name in ("at", "searched"):
+        (fence / name).write_text(f"{int(time.time()) + 7200}\n")
+    assert isinstance(find(site, session), FindDelayed)
+    assert 0 <= time.time() - int((fence / "at").read_text()) < 60
+    eventually(lambda: find(site, session) == JobAbsent())
 
 
 def test_submission_that_wakes_after_it_was_given_up_takes_its_job_back(site: BatchSite) -> None:

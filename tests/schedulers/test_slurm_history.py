@@ -146,6 +146,7 @@ def test_nobody_knows(account: Recording) -> None:
         (SILENT, recording("down_scontrol_show_job")),
         (NO_ACCOUNTING, Recording(1, "", "slurm_load_jobs error: Socket timed out on send/recv operation")),
         (Recording(124, "", ""), PURGED),
+        (Recording(0, "", recording("sacct_dbd_down").err), PURGED),
     ],
 )
 def test_witness_that_cannot_be_heard_is_asked_again(account: Recording, controller: Recording) -> None:

@@ -62,6 +62,7 @@ def test_what_was_never_sent_is_tried_again(name: str) -> None:
         (1, "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received"),
         (124, ""),
         (137, "sbatch: error: invalid partition specified: x"),
+        (1, "sbatch: note: more than a day wants --qos=long\nUnable to contact slurm controller (receive failure)"),
         (1, "something nobody has heard of"),
         (1, ""),
     ],

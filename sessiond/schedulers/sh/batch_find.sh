@@ -43,7 +43,9 @@ main() {
   now=$(date +%s) at=''
   [ -s "$fence/at" ] || (umask 077 && echo "$now" >"$fence/at") || unsettled 'nothing can be written there'
   read -r at <"$fence/at"
-  case $at in '' | *[!0-9]*) at=$now && echo "$now" >"$fence/at" ;; esac
+  # Ahead of now: this host's clock was set back since.
+  case $at in *[!0-9]*) at='' ;; esac
+  [ -n "$at" ] && [ "$at" -le "$((now + 60))" ] || { at=$now && echo "$now" >"$fence/at"; }
   # Through cat, as in batch_submit.sh. A listing without room would look like a scheduler that does not answer.
   reason=$( (export LC_ALL=C && umask 077 && echo | cat >"$fence/listing") 2>&1) || unsettled "$reason"
   # A submitter that has ended without an answer may have submitted: a job that is listed is found at once.
@@ -57,8 +59,9 @@ main() {
   [ "$((now - at))" -ge "$5" ] || unsettled "the job is not listed; the scheduler may still take it, for $((now - at)) s"
   searched=''
   [ ! -s "$fence/searched" ] || read -r searched <"$fence/searched"
-  case $searched in '' | *[!0-9]*) echo "$now" >"$fence/searched" && unsettled 'the job is not listed; it is asked once more' ;; esac
-  [ "$((now - searched))" -ge "$6" ] || unsettled 'the job is not listed; it is asked once more'
+  case $searched in *[!0-9]*) searched='' ;; esac
+  [ -n "$searched" ] && [ "$searched" -le "$now" ] || { searched='' && echo "$now" >"$fence/searched"; }
+  [ -n "$searched" ] && [ "$((now - searched))" -ge "$6" ] || unsettled 'the job is not listed; it is asked once more'
   give_up "$fence"
 }
 

@@ -101,7 +101,9 @@ class Slurm(Batch):
         unknown = "nvalid job id" in control.err or (control.rc == 0 and not control.err)
         # A session that was ended by a signal may have been requeued: its record says nothing of the next run.
         if verdict is None and (own is None or (own.reason.startswith("signal:") and not unknown)):
-            if own is None and unknown and (account.rc == 0 or "disabled" in account.err or account.rc == 127):
+            # Without a database some sacct says so and exits with 0.
+            silent = account.rc == 0 and not said_by.TROUBLE.search(account.err)
+            if own is None and unknown and (silent or "disabled" in account.err or account.rc == 127):
                 return HistoryUnknown()
             words = in_words(control.err if not unknown else account.err) or "no reason was given"
             message = f"nobody can say now how the job ended: {words}"

@@ -13,7 +13,7 @@ from sessiond.schedulers.batch.words import Lexicon
 
 DOUBT: Final = (
     "imed out|[Tt]imeout|send/recv|Zero Bytes|onnection reset|roken pipe|nexpected message|ommunication failure"
-    "|shutdown failure"
+    "|(send|receive|shutdown) failure"
 )
 """The request may have arrived: a controller that was frozen runs it once it goes on (measured)."""
 
