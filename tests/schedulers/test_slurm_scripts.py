@@ -6,9 +6,10 @@ import pytest
 
 from sessiond.core.command import Command
 from sessiond.core.errors import Unreadable
-from sessiond.core.events import CancelDelayed, CancelSent, SubmitDelayed, Submitted
+from sessiond.core.events import CancelDelayed, CancelSent, JobFound, SubmitDelayed, Submitted
 from sessiond.core.ids import JobId
 from sessiond.core.session import Phase, Session
+from sessiond.schedulers.batch import dialect as batch
 from sessiond.schedulers.slurm.dialect import Slurm
 from sessiond.schedulers.slurm.reply import FORMAT
 
@@ -101,6 +102,24 @@ def test_waiting_suspended_and_running_jobs_are_told_in_their_own_way(site: Site
         f"{own} --batch --signal=TERM {JOB}",
     ] == site.lines("scancel.calls")
     assert "soft" == (folder(session) / "stop").read_text().split()[1]
+
+
+@pytest.mark.parametrize("asked", ["look", "search"])
+def test_locale_that_is_not_installed_is_no_trouble(site: Site, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """bash and Perl, in which sites write wrappers, warn of it in words that sound like a squeue that cannot answer."""
+    monkeypatch.setattr(batch, "SETTLED_S", 0)
+    session = with_job(site.staged(), JOB)
+    (folder(session) / "attempt.1").mkdir()
+    site.machine.environ["LC_ALL"] = "xx_XX.UTF-8"
+    perl = "[ \"$LC_ALL\" = C ] || echo 'perl: warning: Setting locale failed.' >&2"
+    site.program("squeue", f'#!/usr/bin/env bash\n{perl}\ncat "$SITE/listing"\n')
+    if asked == "look":
+        site.put("listing", f"{HEADER}\n{line(name=session.tag)}\n")
+        seen = Slurm().read_observe([session], site.machine.run(Slurm().observe([session])), 0.0, 4e9)
+        assert JOB in seen.jobs
+    else:
+        site.lists("815", session)
+        assert JobFound(job=JobId("815")) == Slurm().read_find(session, site.machine.run(Slurm().find(session, 1)))
 
 
 def test_renamed_job_is_told_without_its_name(site: Site) -> None:

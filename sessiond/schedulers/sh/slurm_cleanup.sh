@@ -5,7 +5,7 @@
 may_run() {
   find_command squeue . || return 0
   find_mark "$1"
-  state=$(timeout -k 5 60 squeue --noheader --all --states=all ${only:+"$only"} -j "$1" -o %T 2>&1 </dev/null) || {
+  state=$(timeout -k 5 60 env LC_ALL=C squeue --noheader --all --states=all ${only:+"$only"} -j "$1" -o %T 2>&1 </dev/null) || {
     case $state in *'nvalid job id'*) return 1 ;; esac
     return 0
   }

@@ -6,7 +6,7 @@ HISTORIAN=scontrol
 # ask_evidence FOLDER JOB TAG: account, sacct's lines, steps included, for only they have MaxRSS; said, its exit status, its
 # errors; control, scontrol's record of the job; said, the same of scontrol
 ask_evidence() {
-  ask account 30 sacct -n -P -S now-30days "--name=$3" -j "$2" \
+  ask account 30 env LC_ALL=C sacct -n -P -S now-30days "--name=$3" -j "$2" \
     -o JobIDRaw,State,ExitCode,MaxRSS,ReqMem,Elapsed,Timelimit,NodeList,Reason
-  ask control 30 scontrol -o show job "$2"
+  ask control 30 env LC_ALL=C scontrol -o show job "$2"
 }

@@ -18,7 +18,7 @@ search() {
   { echo none && cat attempt.*/jobid attempt.*/cancelled; } >"$1/others" 2>/dev/null
   job=$(began "$1")
   [ -z "$job" ] || return 0
-  timeout -k 5 60 squeue --me --all --states=all -O "JobID:$US,Name:$US,Comment:$US" >"$1/listing" 2>"$1/listing.err" </dev/null || return
+  timeout -k 5 60 env LC_ALL=C squeue --me --all --states=all -O "JobID:$US,Name:$US,Comment:$US" >"$1/listing" 2>"$1/listing.err" </dev/null || return
   { read -r first <"$1/listing"; } && [ "$first" = "JOBID${US}NAME${US}COMMENT$US" ] || return
   ! grep -qiE 'error|unable|fail|invalid|timed out' "$1/listing.err" || return
   job=$(grep -F -e "$US$2$US" -e "$US$3$US" "$1/listing" | cut -d "$US" -f 1 | grep -x '[0-9][0-9]*' | grep -vxF -f "$1/others" | tail -n 1)

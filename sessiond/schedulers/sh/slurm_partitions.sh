@@ -4,4 +4,4 @@
 TELLER='sinfo'
 
 # ask_partitions: those that this person may see. None of these columns is a node's, so each partition is one line.
-ask_partitions() { ask partitions 40 sinfo --noheader --format="%P$US%a$US%l$US%D$US"; }
+ask_partitions() { ask partitions 40 env LC_ALL=C sinfo --noheader --format="%P$US%a$US%l$US%D$US"; }
