@@ -52,8 +52,9 @@ def look(workdir: str, scheduler: str, setup: str = "") -> Command:
     """Look at everything that can be looked at there. ``scheduler`` is slurm, pbs or none, ``setup`` shell lines that
     are put before."""
     payload = setup.rstrip("\n") + "\n" if setup.strip() else ""
+    kind = ("batch.sh", f"{scheduler}.sh") if scheduler in _KINDS else ()
     return common.shell(
-        common.script("check_ask.sh", "check_slurm.sh", "check_pbs.sh", "check_place.sh", "check.sh"),
+        common.script(*kind, "check_ask.sh", "check_slurm.sh", "check_pbs.sh", "check_place.sh", "check.sh"),
         workdir,
         scheduler,
         payload=payload,

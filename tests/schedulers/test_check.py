@@ -232,15 +232,18 @@ def test_the_script_sees_a_scheduler_that_hangs(machine: Machine) -> None:
     assert "strays" not in found
 
 
-@pytest.mark.parametrize("setup", ["", "export PATH=$HOME/extra:$PATH\n", "if\n", "exit 3", "false", "echo noise"])
+@pytest.mark.parametrize(
+    "setup", ["", "export PATH=$HOME/slurm:$PATH\n", "source ~/b slurm\n", "if\n", "exit 3", "false", "echo noise"]
+)
 def test_setup_is_put_before(machine: Machine, setup: str) -> None:
-    """It can bring the scheduler's commands along; lines that fail end nothing."""
-    (machine.root / "extra").mkdir()
+    """It can bring the scheduler's commands along, also in what bash alone understands; lines that fail end nothing."""
+    (machine.root / "slurm").mkdir()
+    (machine.root / "b").write_text('function b { PATH=~/$1:$PATH; }; b "$1"\n')
     for name in ("sbatch", "scancel", "scontrol", "squeue"):
-        (machine.root / "extra" / name).write_text("#!/bin/sh\necho slurm 99\n")
-        (machine.root / "extra" / name).chmod(0o700)
+        (machine.root / "slurm" / name).write_text("#!/bin/sh\necho slurm 99\n")
+        (machine.root / "slurm" / name).chmod(0o700)
     found = look_at(machine, "~", setup)
-    assert ("slurm 99" in found["scheduler"].text) is setup.startswith("export")
+    assert ("slurm 99" in found["scheduler"].text) is setup.startswith(("export", "source"))
 
 
 @pytest.mark.parametrize("workdir", ["~", "~/not/yet there", "", "relative/one"])

@@ -9,7 +9,7 @@
 
 main() {
   outset
-  setup=$(cat)
+  own_setup=$(cat)
   begin
   LC_ALL=C
   export LC_ALL
@@ -24,8 +24,6 @@ main() {
   record missing "${missing# }"
   look_at_folder "$1"
   look_at_linger
-  # Lines that fail, or are none of this shell's, must not end the look.
-  if (eval "$setup") >/dev/null </dev/null; then eval "$setup" >/dev/null </dev/null; fi
   case $2 in
     slurm) ask_slurm ;;
     pbs) ask_pbs ;;

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables are shared between the parts of a script
 # shellcheck disable=SC2016 # sed's own dollar
-# Put before the other parts of check.sh: asking a program, in bounded time. Defines functions, prints nothing.
+# Put after batch.sh and slurm.sh or pbs.sh before the other parts of check.sh: asking a program, in bounded time. Defines functions, prints nothing.
 
 # bound SECONDS COMMAND...: where there is no timeout(1) the transport's own limit has to do
 bound() {

@@ -2,6 +2,7 @@
 # Put after check_ask.sh before check.sh: asking PBS or Torque. Defines functions, prints nothing.
 
 ask_pbs() {
+  find_command qstat # as for sessions
   versions qsub qstat qdel qselect qalter
   command -v qstat >/dev/null || return 0
   try qstat

@@ -2,6 +2,7 @@
 # Put after check_ask.sh before check.sh: asking Slurm. Defines functions, prints nothing.
 
 ask_slurm() {
+  find_command sbatch # as for sessions
   versions sbatch squeue scancel scontrol sacct
   ! command -v sacct >/dev/null || ask accounting sacct --noheader --allocations --starttime=now --format=jobid
   command -v squeue >/dev/null || return 0
