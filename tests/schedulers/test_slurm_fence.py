@@ -37,12 +37,12 @@ def test_renamed_job_is_found_by_its_comment(site: Site, monkeypatch: pytest.Mon
 
 
 def test_accounting_may_know_what_the_queue_has_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that ran and ended meanwhile was submitted."""
+    """A job that ran and ended meanwhile was submitted, also where nobody could ask for weeks."""
     monkeypatch.setattr(batch, "SETTLED_S", 0)
     session = site.staged()
     (folder(session) / "attempt.1").mkdir()
     site.put("listing", site.empty)
-    site.program("sacct", "#!/bin/sh\necho 4242\n")
+    site.program("sacct", "#!/bin/sh\ncase $* in *'-S now-30days'*) echo 4242 ;; esac\n")
     assert JobFound(job=JobId("4242")) == find(site, session)
 
 

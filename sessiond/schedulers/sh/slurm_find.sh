@@ -23,6 +23,6 @@ search() {
   ! grep -qiE 'error|unable|fail|invalid|timed out' "$1/listing.err" || return
   job=$(grep -F -e "$US$2$US" -e "$US$3$US" "$1/listing" | cut -d "$US" -f 1 | grep -x '[0-9][0-9]*' | grep -vxF -f "$1/others" | tail -n 1)
   [ -z "$job" ] && command -v sacct >/dev/null || return 0
-  job=$(timeout -k 5 30 sacct -X -n -P -S now-3days "--name=$2" -o JobIDRaw 2>/dev/null </dev/null | grep -x '[0-9][0-9]*' |
+  job=$(timeout -k 5 30 sacct -X -n -P -S now-30days "--name=$2" -o JobIDRaw 2>/dev/null </dev/null | grep -x '[0-9][0-9]*' |
     grep -vxF -f "$1/others" | tail -n 1)
 }
