@@ -7,8 +7,13 @@ import { drop, put } from "./store.js";
 
 const at = (session, what = "") => `/v1/sessions/${segment(session.id)}${what}`;
 
+const underWay = new Set();
+
 // Run an action on a session. What it says, or is refused with, is shown to the person, and said.
 async function attempt(session, work, report) {
+  const what = `${session.id} ${work.name}`;
+  if (underWay.has(what)) return; // the second click of two
+  underWay.add(what);
   report({});
   const { state } = session;
   try {
@@ -18,6 +23,8 @@ async function attempt(session, work, report) {
   } catch (error) {
     report({ error, state });
     announce(`${error.message} ${error.hint ?? ""}`);
+  } finally {
+    underWay.delete(what);
   }
 }
 

@@ -1,7 +1,7 @@
 // A session as a card.
 
 import { actions } from "./actions.js";
-import { fill, h } from "./dom.js";
+import { h, redraw } from "./dom.js";
 import { path, thumbnail } from "./thumbnail.js";
 import { clock, place, sentence, since, span, state, until } from "./words.js";
 
@@ -76,7 +76,7 @@ export class Card {
     const when = session.ended ? `ended ${clock(session.ended)}` : `for ${span(since(session.since))}`;
     this.element.setAttribute("aria-labelledby", title);
     this.element.className = `card ${session.severity} ${session.state === "ended" ? "over" : ""}`;
-    fill(this.element,
+    redraw(this.element,
       h("div", { class: "head" },
         thumbnail(path(session.workflow), session.service),
         h("div", { class: "who" },

@@ -3,7 +3,7 @@
 import { isLocked, lines, segment, send } from "./api.js";
 import { trouble } from "./card.js";
 import { open } from "./dialogue.js";
-import { announce, button, fill, h, unique } from "./dom.js";
+import { announce, button, fill, h, redraw, unique } from "./dom.js";
 import * as store from "./store.js";
 import { sentence, span } from "./words.js";
 
@@ -40,7 +40,7 @@ export function view() {
   }
 
   function update() {
-    fill(list, store.clusters.map(card));
+    redraw(list, store.clusters.map(card));
     alone.hidden = store.clusters.length > 1;
   }
 

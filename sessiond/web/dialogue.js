@@ -13,6 +13,11 @@ export function open(box) {
   box.showModal();
 }
 
+// What a dialogue asks is about the view below it, and goes with it.
+export function closeAll() {
+  for (const box of document.querySelectorAll("dialog")) box.close();
+}
+
 // Open a dialogue with a title; resolves, when it is closed, to what `close` was given.
 export function dialogue(title, build, kind = "") {
   return new Promise((resolve) => {

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { endsSoon } from "./card.js";
 import * as catalogue from "./catalogue.js";
 import * as clusters from "./clusters.js";
+import { closeAll } from "./dialogue.js";
 import { announce, fill, h } from "./dom.js";
 import * as form from "./form.js";
 import * as session from "./session.js";
@@ -35,6 +36,7 @@ function route() {
 }
 
 function show(first) {
+  closeAll();
   current?.close?.();
   current = route();
   document.title = `${current.title} · sessiond`;
@@ -49,6 +51,7 @@ function show(first) {
 
 function lock(error) {
   api.forget();
+  closeAll();
   current?.close?.();
   current = null;
   document.getElementById("nav").hidden = true;

@@ -3,7 +3,7 @@
 import { actions } from "./actions.js";
 import { ask, pieces, segment } from "./api.js";
 import { about, answered, pill, trouble } from "./card.js";
-import { button, fill, h } from "./dom.js";
+import { button, fill, h, redraw } from "./dom.js";
 import { scripts } from "./scripts.js";
 import { sessions } from "./store.js";
 import { path, thumbnail } from "./thumbnail.js";
@@ -68,7 +68,7 @@ export function view(id, wanted) {
     const names = [session.cluster, session.node];
     // While it lives, or where a button does it, what comes next is above.
     const advice = session.state === "ended" && next !== session.next && next;
-    fill(panel, h("ol", { class: "story" }, lines.map((line) => h("li", {}, h("time", { datetime: line.at }, clock(line.at)), h("span", {}, sentence(line.text, ...names))))),
+    redraw(panel, h("ol", { class: "story" }, lines.map((line) => h("li", {}, h("time", { datetime: line.at }, clock(line.at)), h("span", {}, sentence(line.text, ...names))))),
       evidence.length > 0 && [h("h2", {}, "What is known"), h("ul", { class: "known" }, evidence.map((text) => h("li", {}, plain(text.replace(TIME, clock)))))],
       advice && [h("h2", {}, "What to do next"), h("p", {}, sentence(advice))],
       last.length > 0 && [h("h2", {}, "The end of its log"), h("pre", { class: "text" }, plain(last.join("\n")))]);
@@ -98,7 +98,7 @@ export function view(id, wanted) {
 
   function draw(session) {
     head.className = session.state === "ended" ? "card wide over" : "card wide";
-    fill(head,
+    redraw(head,
       h("div", { class: "head" }, thumbnail(path(session.workflow), session.service),
         h("div", { class: "who" }, h("h1", {}, session.name), h("p", { class: "soft" }, `${session.workflow} · ${place(session)}${session.node ? ` · ${session.node}` : ""}`)),
         pill(session)),

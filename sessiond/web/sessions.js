@@ -1,7 +1,7 @@
 // The view of all sessions.
 
 import { Card } from "./card.js";
-import { h } from "./dom.js";
+import { goTo, h } from "./dom.js";
 import { sessions } from "./store.js";
 
 const TICK_MS = 15000;
@@ -21,7 +21,10 @@ export function view() {
 
   const order = (one, other) => other.created.localeCompare(one.created);
 
+  // What stays in a list is not moved: what is focused or selected would not be any more.
   function place(list, found) {
+    const there = new Set(found.map((session) => cards.get(session.id)?.element));
+    for (const one of [...list.children]) if (!there.has(one)) one.remove();
     found.forEach((session, at) => {
       if (!cards.has(session.id)) cards.set(session.id, new Card());
       const card = cards.get(session.id);
@@ -29,14 +32,16 @@ export function view() {
       card.shown = session;
       if (list.children[at] !== card.element) list.insertBefore(card.element, list.children[at] ?? null);
     });
-    while (list.children.length > found.length) list.lastChild.remove();
   }
 
   function update() {
     const all = [...sessions.values()].sort(order);
     const ended = all.filter((one) => one.state === "ended");
+    const on = [...cards.values()].find((card) => card.element.contains(document.activeElement));
+    const { key } = document.activeElement.dataset;
     place(live, all.filter((one) => one.state !== "ended"));
     place(over, ended);
+    if (on && !on.element.contains(document.activeElement)) goTo(key, on.element.isConnected ? on.element : undefined);
     for (const id of cards.keys()) if (!sessions.has(id)) cards.delete(id);
     empty.hidden = live.children.length > 0;
     past.hidden = ended.length === 0;

@@ -3,13 +3,13 @@
 import { picture, segment } from "./api.js";
 import { h } from "./dom.js";
 
+const known = new Map(); // what was fetched is shown at once, without a letter before it
+
 export function thumbnail(path, name) {
   const made = h("span", { class: "thumb", "aria-hidden": "true" }, (name[0] ?? "?").toUpperCase());
-  if (path) {
-    picture(path).then((url) => {
-      if (url) made.replaceChildren(h("img", { src: url, alt: "", width: "120", height: "120" }));
-    });
-  }
+  const show = (url) => { if (url) made.replaceChildren(h("img", { src: url, alt: "", width: "120", height: "120" })); };
+  if (known.has(path)) show(known.get(path));
+  else if (path) picture(path).then((url) => { known.set(path, url); show(url); });
   return made;
 }
 

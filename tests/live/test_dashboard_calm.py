@@ -1,0 +1,101 @@
+"""What happens, a second click and other tabs do not disturb what a person is doing in the dashboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio.to_thread
+import pytest
+
+from tests.daemon.workspace import Workspace
+from tests.live.browser import Browser
+from tests.live.browsers import EACH
+
+from .test_dashboard import opened, press
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.live,
+    pytest.mark.timeout(300),
+]
+
+CARD = "[...document.querySelectorAll('.card')].find(e => e.querySelector('h3')?.textContent === {!r})"
+SELECT = "{{ const at = {}.querySelector('.who p').firstChild; getSelection().setBaseAndExtent(at, 0, at, 5); }}"
+SELECTED = "getSelection().toString()"
+FOCUSED = "document.activeElement.textContent"
+PILL = "document.querySelector('.pill')?.textContent"
+# An answer to Restart comes when it is let go.
+SLOWLY = """{
+  const ask = window.fetch, held = new Promise((resolve) => { window.goOn = resolve; });
+  window.asked = window.answered = 0;
+  window.fetch = async (path, ...more) => {
+    if (!path.endsWith('/again')) return ask(path, ...more);
+    window.asked++;
+    const answer = await ask(path, ...more);
+    window.answered++;
+    await held;
+    return answer;
+  };
+}"""
+
+
+async def sessions(house: Workspace) -> list[Any]:
+    """Those that live."""
+    return list(await anyio.to_thread.run_sync(house.client.sessions))
+
+
+@EACH
+async def test_a_second_click_starts_no_second_session(house: Workspace, browser: Browser) -> None:
+    """Restart is pressed again while its answer is on the way: that is asked once, and there is one session."""
+    async with opened(house, browser) as page:
+        await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
+        await anyio.to_thread.run_sync(house.stop, "one")
+        await page.ask(SLOWLY)
+        button = "[...document.querySelectorAll('button')].find(e => e.textContent === 'Restart one')"
+        await page.until(f"{button} && ({button}.click(), true)")
+        await page.until("window.answered === 1")
+        await page.ask(f"{button}.click()")
+        await page.ask("window.goOn()")
+        await page.until(f"{PILL} === 'running'")
+        assert 1 == await page.ask("window.asked")
+        assert ["one"] == [one["name"] for one in await sessions(house)]
+
+
+@EACH
+async def test_what_happens_takes_neither_selection_nor_focus(house: Workspace, browser: Browser) -> None:
+    """Nothing that is as it was is drawn anew or moved; who is on a card that moves stays on it."""
+    async with opened(house, browser) as page:
+        await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
+        await anyio.to_thread.run_sync(lambda: house.start("pages", name="two"))
+        await page.until(
+            "[...document.querySelectorAll('.pill')].filter(e => e.textContent === 'running').length === 2"
+        )
+        stop = "[...document.querySelectorAll('button')].find(e => e.textContent === 'Stop one')"
+        await page.ask(f"{stop}.focus(); window.before = {stop}")
+        await page.ask(SELECT.format(CARD.format("one")))
+        assert ("pages", "Stop one") == (await page.ask(SELECTED), await page.ask(FOCUSED))
+        await page.ask("import('/web/store.js').then(store => store.refresh())")
+        assert ("pages", "Stop one") == (await page.ask(SELECTED), await page.ask(FOCUSED))
+        await anyio.to_thread.run_sync(house.stop, "two")
+        await page.until(f"{CARD.format('two')}.closest('section') !== null")
+        assert ("pages", "Stop one") == (await page.ask(SELECTED), await page.ask(FOCUSED))
+        assert await page.ask(f"window.before === {stop}")
+        await anyio.to_thread.run_sync(house.stop, "one")
+        await page.until(f"{CARD.format('one')}.closest('section') !== null")
+        assert "one" == await page.ask(FOCUSED)
+
+
+@EACH
+async def test_back_leaves_no_dialogue_behind(house: Workspace, browser: Browser) -> None:
+    """What a dialogue asks goes with the view that it is about, unanswered."""
+    async with opened(house, browser) as page:
+        await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
+        await press(page, "New")
+        await page.until("document.querySelectorAll('.tile').length > 10")
+        await page.ask("location.hash = '#/sessions'")
+        await press(page, "Stop")
+        await page.until("document.querySelector('dialog')?.open")
+        await page.ask("history.back()")
+        await page.until("location.hash === '#/new' && document.querySelector('dialog') === null")
+        assert "main" == await page.ask("document.activeElement.id")
+        assert ["running"] == [one["state"] for one in await sessions(house)]
