@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 
 import anyio
 import msgspec
@@ -25,6 +26,9 @@ from sessiond.runtime.folders import Folders
 from sessiond.runtime.launch import Request
 from sessiond.runtime.postmortem import PostMortems
 from sessiond.store.store import Store
+
+OFFSET_HEADER: Final = "Sessiond-Offset"
+"""From which byte on a log is given, for those who asked for its end."""
 
 _LOG_CHUNK = 256 * 1024
 _FOLLOW_EVERY_S = 0.5
@@ -230,22 +234,22 @@ class SessionRoutes:
         session = self._named(request)
         offset = _integer(request, "offset")
         follow = request.query.get("follow", "") in ("1", "true")
-        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        size = await self._size(session)
+        begin = offset if offset >= 0 else max(0, size + offset)
+        headers = {"Content-Type": "application/octet-stream", OFFSET_HEADER: str(begin)}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        async for chunk in self._log_chunks(session, offset, follow=follow):
-            await response.write(chunk)
+        if size == 0 and not session.live:
+            # The folder where it ran is gone or cannot be reached: there is the end that was kept here.
+            kept = self._folders.log_tail(session.id)
+            await response.write(kept[offset:] if abs(offset) < len(kept) else kept)
+        else:
+            async for chunk in self._log_chunks(session, begin, follow=follow):
+                await response.write(chunk)
         await response.write_eof()
         return response
 
     async def _log_chunks(self, session: Session, offset: int, *, follow: bool) -> AsyncIterator[bytes]:
-        size = await self._size(session)
-        if size == 0 and not session.live:
-            # The folder where it ran is gone or cannot be reached: there is the end that was kept here.
-            kept = self._folders.log_tail(session.id)
-            yield kept[offset:] if abs(offset) < len(kept) else kept
-            return
-        if offset < 0:
-            offset = max(0, size + offset)
         while True:
             over = not self._is_live(session)
             chunk = await self._read(session, offset, _LOG_CHUNK)

@@ -12,6 +12,8 @@ export class Failure extends Error {
   }
 }
 
+const unreachable = () => new Failure({ code: "unreachable", message: "sessiond does not answer", hint: "try it again in a moment" }, 0);
+
 export const isOpen = () => token !== "";
 export const isLocked = (error) => error instanceof Failure && error.status === 403;
 
@@ -33,7 +35,7 @@ async function answer(method, path, body, signal) {
     got = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure({ code: "unreachable", message: "sessiond does not answer", hint: "it is asked again by itself" }, 0);
+    throw unreachable();
   }
   if (got.ok) return got;
   let error = { code: "failed", message: `sessiond answered with status ${got.status}` };
@@ -52,15 +54,16 @@ export const ask = (path) => send("GET", path);
 
 export const segment = (name) => encodeURIComponent(name);
 
-// Pieces of text as they come, until the stream or the signal ends it.
-export async function* pieces(method, path, body, signal) {
-  const reader = (await answer(method, path, body, signal)).body.getReader();
-  const decoder = new TextDecoder();
+// Bytes as they come, until the stream or the signal ends it; `begun` is told the answer before them.
+export async function* chunks(method, path, body, signal, begun = () => {}) {
+  const got = await answer(method, path, body, signal);
+  begun(got);
+  const reader = got.body.getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch((error) => { throw error.name === "AbortError" ? error : unreachable(); });
       if (done) return;
-      yield decoder.decode(value, { stream: true });
+      yield value;
     }
   } finally {
     reader.cancel().catch(() => {});
@@ -69,9 +72,10 @@ export async function* pieces(method, path, body, signal) {
 
 // The JSON of each line; null for an empty one.
 export async function* lines(method, path, body, signal) {
+  const decoder = new TextDecoder();
   let rest = "";
-  for await (const piece of pieces(method, path, body, signal)) {
-    const parts = (rest + piece).split("\n");
+  for await (const chunk of chunks(method, path, body, signal)) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = parts.pop();
     for (const part of parts) yield part ? JSON.parse(part) : null;
   }

@@ -10,7 +10,7 @@ import * as form from "./form.js";
 import * as session from "./session.js";
 import * as all from "./sessions.js";
 import * as store from "./store.js";
-import { state } from "./words.js";
+import { sentence, state } from "./words.js";
 
 const VIEWS = [["sessions", "Sessions"], ["new", "New"], ["clusters", "Clusters"]];
 const main = document.getElementById("main");
@@ -106,5 +106,5 @@ async function begin() {
 addEventListener("hashchange", () => { if (KEY.test(location.hash)) location.reload(); });
 begin().catch((error) => {
   if (api.isLocked(error) || error.status === 422) lock(error);
-  else trouble(`${error.message}. ${error.hint ?? ""}`);
+  else trouble([error.message, error.hint].filter(Boolean).map((text) => `${sentence(text)}.`).join(" "));
 });

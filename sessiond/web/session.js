@@ -1,16 +1,15 @@
 // One session: its words and buttons, its story, its log as it is written, its scripts.
 
 import { actions } from "./actions.js";
-import { ask, pieces, segment } from "./api.js";
+import { ask, segment } from "./api.js";
 import { about, answered, pill, trouble } from "./card.js";
 import { button, fill, h, redraw } from "./dom.js";
+import { log } from "./log.js";
 import { scripts } from "./scripts.js";
 import { sessions } from "./store.js";
 import { path, thumbnail } from "./thumbnail.js";
 import { clock, place, plain, sentence } from "./words.js";
 
-const FIRST = -65536;
-const LONGEST = 400000;
 const COLLECTS_MS = 3000;
 const TIME = /\b\d{4}-\d\d-\d\dT[0-9:.]{8,12}Z/g;
 const TABS = [["story", "Story"], ["log", "Log"], ["script", "Scripts"]];
@@ -56,7 +55,8 @@ export function view(id, wanted) {
     panel.className = "panel";
     fill(panel, h("p", { class: "soft" }, "One moment…"));
     try {
-      await { story, log, script }[chosen](end.signal);
+      const shown = { story, log: (signal) => log(panel, at, sessions.get(id)?.name ?? id, signal), script };
+      await shown[chosen](end.signal);
     } catch (problem) {
       if (problem.name !== "AbortError") fill(panel, trouble(problem));
     }
@@ -74,19 +74,6 @@ export function view(id, wanted) {
       last.length > 0 && [h("h2", {}, "The end of its log"), h("pre", { class: "text" }, plain(last.join("\n")))]);
     // What is known of an end is collected beside it, without an event.
     if (evidence.some((text) => text.startsWith("not there yet"))) setTimeout(() => { if (!signal.aborted) story(signal).catch(() => {}); }, COLLECTS_MS);
-  }
-
-  async function log(signal) {
-    const text = h("pre", { class: "text", role: "log", "aria-live": "off", "aria-label": "Log", tabindex: "0" });
-    const note = h("p", { class: "soft" }, "It is shown as it is written.");
-    fill(panel, text, note);
-    for await (const piece of pieces("GET", `${at}/log?follow=1&offset=${FIRST}`, undefined, signal)) {
-      const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 40;
-      text.append(plain(piece));
-      if (text.textContent.length > LONGEST) text.textContent = text.textContent.slice(-LONGEST / 2);
-      if (atEnd) text.scrollTop = text.scrollHeight;
-    }
-    note.textContent = text.textContent ? "This is the end of it." : "Nothing was written.";
   }
 
   async function script(signal) {

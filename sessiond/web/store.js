@@ -1,9 +1,11 @@
 // What is known of the daemon: sessions and clusters, kept as they are by the stream of events.
 
 import { Failure, ask, isLocked, lines, segment } from "./api.js";
+import { seen } from "./sight.js";
 
 const ALONE_MS = 45000; // an empty line comes every twenty seconds, so silence for longer is a lost connection
 const REFRESH_MS = 60000; // some words tell how long something has lasted
+const UNSEEN_MS = 3600000; // often enough for a page that nobody sees to stay known
 
 export const sessions = new Map();
 export let clusters = [];
@@ -54,16 +56,21 @@ async function look(id) {
   }
 }
 
-// Follow the events for as long as the page is known; a lost stream is taken up again.
+// Follow the events for as long as the page is known, and while it is seen; a lost stream is taken up again.
 export async function follow() {
-  setInterval(() => { if (!document.hidden) refresh().catch(() => {}); }, REFRESH_MS);
+  let asked = Date.now();
+  setInterval(() => {
+    if (document.hidden && Date.now() - asked < UNSEEN_MS) return;
+    asked = Date.now();
+    refresh().catch(() => {});
+  }, REFRESH_MS);
   for (let wait = 500; ; wait = Math.min(wait * 2, 10000)) {
-    const end = new AbortController();
-    let silence = setTimeout(() => end.abort(), ALONE_MS);
+    const sight = await seen();
+    let silence = setTimeout(sight.end, ALONE_MS);
     try {
-      for await (const event of lines("GET", "/v1/events", undefined, end.signal)) {
+      for await (const event of lines("GET", "/v1/events", undefined, sight.signal)) {
         clearTimeout(silence);
-        silence = setTimeout(() => end.abort(), ALONE_MS);
+        silence = setTimeout(sight.end, ALONE_MS);
         if (event === null) {
           // the first empty line: from here on nothing is missed, so now is the time to see how everything is
           if (wait !== 0) await refresh();
@@ -76,8 +83,10 @@ export async function follow() {
       if (isLocked(error)) { locked(error); return; }
     } finally {
       clearTimeout(silence);
+      sight.close();
     }
     wait = wait || 500;
+    if (sight.lost) continue;
     trouble("sessiond does not answer just now. Sessions go on; this page keeps trying.");
     await new Promise((resolve) => setTimeout(resolve, wait));
   }

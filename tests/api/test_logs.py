@@ -34,17 +34,21 @@ async def test_a_log_is_followed_to_its_end(api: Api) -> None:
 async def test_a_log_is_read_from_any_place(api: Api) -> None:
     """From the beginning, from the middle, from the end; following what is over ends at once."""
     session = await api.over()
+    begins: list[int] = []
 
     async def read(offset: int) -> str:
         path = f"http://sessiond/v1/sessions/{session['id']}/log?offset={offset}"
         async with api.http.get(path) as once, api.http.get(f"{path}&follow=1") as followed:
             text = await once.read()
             assert text == await followed.read()
+            assert once.headers["Sessiond-Offset"] == followed.headers["Sessiond-Offset"]
+            begins.append(int(once.headers["Sessiond-Offset"]))
             return text.decode()
 
     whole = await read(0)
     assert LINES in whole
     assert [whole[7:], whole[-7:], "", whole] == [await read(n) for n in (7, -7, 10_000, -10_000)]
+    assert [0, 7, len(whole) - 7, 10_000, 0] == begins
 
 
 async def test_each_transition_is_a_line_of_the_daemons_log(api: Api, house: House) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 import pytest
 
 from tests.daemon.workspace import Workspace
-from tests.live.browser import Browser
+from tests.live.browser import Browser, Page
 from tests.live.browsers import EACH
 
 from .test_dashboard import opened, press
@@ -19,10 +20,13 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
+# A browser opens six connections to one place.
+TABS = 8
 CARD = "[...document.querySelectorAll('.card')].find(e => e.querySelector('h3')?.textContent === {!r})"
 SELECT = "{{ const at = {}.querySelector('.who p').firstChild; getSelection().setBaseAndExtent(at, 0, at, 5); }}"
 SELECTED = "getSelection().toString()"
 FOCUSED = "document.activeElement.textContent"
+LOG = "document.querySelector('[role=log]')"
 PILL = "document.querySelector('.pill')?.textContent"
 # An answer to Restart comes when it is let go.
 SLOWLY = """{
@@ -99,3 +103,64 @@ async def test_back_leaves_no_dialogue_behind(house: Workspace, browser: Browser
         await page.until("location.hash === '#/new' && document.querySelector('dialog') === null")
         assert "main" == await page.ask("document.activeElement.id")
         assert ["running"] == [one["state"] for one in await sessions(house)]
+
+
+@EACH
+async def test_tabs_that_nobody_sees_leave_room(house: Workspace, browser: Browser) -> None:
+    """As many tabs as one likes are open, and each shows how everything is, once somebody looks at it."""
+    async with opened(house, browser) as page:
+        ident = (await anyio.to_thread.run_sync(lambda: house.start("pages", name="one")))["id"]
+        origin = await page.ask("location.origin")
+        await page.ask(f"location.hash = '#/sessions/{ident}/log'")
+        await page.until(f"{LOG}?.textContent.includes('it says')")
+        for number in range(TABS):
+            link = await anyio.to_thread.run_sync(house.client.dashboard)
+            await another(page, link["url"].replace("/#", f"/?tab={number}#"))
+            await page.turn_to(f"{origin}/?tab={number}")
+            await page.until(f"document.querySelector('h1')?.textContent === 'Sessions' && {PILL} === 'running'")
+        folder = Path((await anyio.to_thread.run_sync(house.client.session, "one"))["folder"])
+        with (folder / "logs.out").open("a") as log:
+            log.write("written meanwhile\n")
+        await page.turn_to(f"{origin}/#")
+        await page.until(f"{LOG}.textContent.includes('written meanwhile')")
+        assert 1 == await page.ask(f"{LOG}.textContent.split('it says').length - 1")
+        await anyio.to_thread.run_sync(house.stop, "one")
+        await page.until(f"{PILL} === 'stopped'")
+        await page.turn_to(f"{origin}/?tab=0")
+        await page.until(f"{PILL} === 'stopped'")
+
+
+async def another(page: Page, url: str) -> None:
+    """Open a URL in another tab, as a person does."""
+    link = f"Object.assign(document.createElement('a'), {{href: {url!r}, target: '_blank', textContent: 'x'}})"
+    await page.ask(f"{{ const it = {link}; document.querySelector('main').append(it); it.focus(); }}")
+    await page.key("Enter")
+    await page.ask("document.querySelector('main > a')?.remove()")
+
+
+@EACH
+async def test_a_long_log_is_read_in_peace(house: Workspace, browser: Browser) -> None:
+    """It begins with a whole line and says what is left out; what is cut in the middle is put together; while somebody
+    reads further up, nothing is taken away there."""
+    async with opened(house, browser) as page:
+        session = await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
+        path = Path(session["folder"]) / "logs.out"
+        with path.open("a") as log:
+            log.writelines(f"line {number} of many\n" for number in range(10_000))
+        await page.ask(f"location.hash = '#/sessions/{session['id']}/log'")
+        await page.until(f"{LOG}?.textContent.includes('line 9999 of many')")
+        first = (await page.ask(f"{LOG}.textContent")).splitlines()[0]
+        assert first.startswith("line ")
+        assert "line 0 " not in await page.ask(f"{LOG}.textContent")
+        assert "sessionctl logs one" in await page.ask("document.getElementById('panel').innerText")
+        for piece, seen in (("colour \033[3", "colour "), ("1mred\033[0m\r", "red"), ("\nnext\n", "next")):
+            with path.open("a") as log:
+                log.write(piece)
+            await page.until(f"{LOG}.textContent.includes({seen!r})")
+        assert (await page.ask(f"{LOG}.textContent")).endswith("colour red\nnext\n")
+        await page.ask(f"{LOG}.scrollTop = 0")
+        with path.open("a") as log:
+            log.writelines(f"more {number} of many\n" for number in range(40_000))
+        await page.until(f"{LOG}.textContent.includes('more 39999 of many')")
+        assert first == (await page.ask(f"{LOG}.textContent")).splitlines()[0]
+        assert 0 == await page.ask(f"{LOG}.scrollTop")
