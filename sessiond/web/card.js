@@ -58,6 +58,12 @@ export function about(session) {
   ];
 }
 
+// The way to what is known of an end that nobody asked for.
+function why(session) {
+  return session.state === "ended" && session.severity !== "ok"
+    && h("p", {}, h("a", { href: `#/sessions/${session.id}/story`, "data-key": `${session.id} why` }, "What happened", h("span", { class: "unseen" }, ` to ${session.name}`)));
+}
+
 // What came of the last thing that was asked for, a refusal or good words. It is of interest as long as the state is the same.
 export function answered(session, { error, text, state: then }) {
   if (then !== session.state) return null;
@@ -83,7 +89,7 @@ export class Card {
           h("h3", { id: title }, h("a", { href: `#/sessions/${session.id}`, "data-key": `${session.id} name` }, session.name)),
           h("p", { class: "soft" }, `${session.workflow} · ${place(session)}${session.node ? ` · ${session.node}` : ""}`)),
         pill(session)),
-      h("div", { class: "words" }, about(session)),
+      h("div", { class: "words" }, about(session), why(session)),
       answered(session, this.answer),
       h("div", { class: "actions" }, actions(session, (answer) => { this.answer = answer; this.show(this.session); }),
         h("span", { class: "soft when" }, when)));

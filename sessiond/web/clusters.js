@@ -33,7 +33,7 @@ export function view() {
         h("div", { class: "who" }, h("h2", { id }, local ? "This machine" : one.name), h("p", { class: "soft" }, local ? "Sessions start here at once, without a queue" : [one.host, SCHEDULERS[one.scheduler] ?? one.scheduler].filter(Boolean).join(" · "))),
         h("span", { class: `pill ${link.severity}` }, local ? "here" : words)),
       !local && h("div", { class: "words" }, link.phrase !== words && h("p", { class: "phrase" }, sentence(link.phrase, one.name)), link.next && h("p", { class: "soft" }, sentence(link.next, one.name)), trouble(link.problem, `${link.phrase} ${link.next}`), seen && h("p", { class: "soft" }, seen)),
-      trouble(errors.get(one.name)),
+      trouble(errors.get(one.name), `${one.name} ${link.phrase} ${link.next} ${link.problem?.hint ?? ""}`, false, [one.name]),
       !local && h("div", { class: "actions" },
         link.state === "up" ? button("Log out", run((at) => send("POST", `/v1/clusters/${segment(at.name)}/logout`)), { "data-key": `${one.name} out` })
           : button("Log in", run(login), { class: "primary", "data-key": `${one.name} in` })));

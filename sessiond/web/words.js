@@ -47,7 +47,11 @@ const OUTCOMES = {
 
 // Stopped is what the person did; what somebody ended on the cluster asks for attention.
 const outcome = (session) => (session.outcome === "cancelled" && session.severity === "attention" ? "cancelled" : OUTCOMES[session.outcome]);
-export const state = (session) => (session.outcome ? outcome(session) : STATES[session.state]) ?? session.state;
+const isQueued = (session) => session.mode !== "local" && session.mode !== "controller";
+export function state(session) {
+  if (session.outcome) return outcome(session) ?? session.state;
+  return session.state === "wait-for-node" && !isQueued(session) ? STATES.start : STATES[session.state] ?? session.state;
+}
 export const place = (session) => (session.mode === "local" ? "this machine" : `${session.cluster}, ${MODES[session.mode] ?? session.mode}`);
 
 const MODES = { controller: "login node", slurm: "Slurm", pbs: "PBS" };

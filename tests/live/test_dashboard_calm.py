@@ -9,7 +9,7 @@ import anyio.to_thread
 import pytest
 
 from tests.daemon.workspace import Workspace
-from tests.live.browser import Browser, Page
+from tests.live.browser import Browser, Page, kept
 from tests.live.browsers import EACH
 
 from .test_dashboard import opened, press
@@ -164,3 +164,21 @@ async def test_a_long_log_is_read_in_peace(house: Workspace, browser: Browser) -
         await page.until(f"{LOG}.textContent.includes('more 39999 of many')")
         assert first == (await page.ask(f"{LOG}.textContent")).splitlines()[0]
         assert 0 == await page.ask(f"{LOG}.scrollTop")
+
+
+@EACH
+async def test_states_and_what_comes_next_are_in_plain_words(
+    house: Workspace, tmp_path: Path, browser: Browser
+) -> None:
+    """Where there is no queue nothing is in it; a failure has a way to what is known of it on its card."""
+    async with opened(house, browser) as page:
+        waits = "state({{state: 'wait-for-node', outcome: null, severity: 'busy', mode: {!r}}})"
+        modes = {"local": "starting", "controller": "starting", "slurm": "in the queue", "pbs": "in the queue"}
+        for mode, words in modes.items():
+            asked = f"import('/web/words.js').then(({{state}}) => {waits.format(mode)})"
+            assert words == await page.ask(asked), mode
+        killed = (await anyio.to_thread.run_sync(lambda: house.client.start({"service": "suicide"})))["id"]
+        await anyio.to_thread.run_sync(house.cleaned, killed)
+        await press(page, "What happened")
+        await page.until(f"location.hash === '#/sessions/{killed}/story' && document.querySelector('.known') !== null")
+        await kept(page, tmp_path, "dashboard-happened")

@@ -32,7 +32,8 @@ async def press(page: Page, label: str) -> None:
 
 @EACH
 async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, tmp_path: Path, browser: Browser) -> None:
-    """Cancelled, it says so and nothing goes on; answered, the card says connected. No answer is written anywhere."""
+    """Cancelled, it says so and nothing goes on; answered wrongly, it says so once; answered, the card says connected.
+    No answer is written anywhere."""
     link = await anyio.to_thread.run_sync(site.workspace.client.dashboard)
     async with browser() as page:
         await page.go(link["url"])
@@ -43,6 +44,12 @@ async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, tmp_path: 
         await page.until("document.querySelector('dialog input[type=password]') !== null")
         await press(page, "Cancel")
         await page.until(f"document.querySelector('dialog') === null && {PILL}.textContent === 'needs you'")
+        await press(page, "Log in")
+        await page.until("document.activeElement.matches('dialog input[type=password]')")
+        await page.type("wrong\n")
+        await page.until(f"document.querySelector('dialog') === null && {PILL}.textContent === 'needs you'")
+        assert 1 == await page.ask(f"{PILL}.closest('.card').innerText.split('did not accept your answers').length - 1")
+        await kept(page, tmp_path, "dashboard-login-wrong")
         await press(page, "Log in")
         for turn in range(2):
             await page.until("document.activeElement.matches('dialog input[type=password]')")
