@@ -28,9 +28,9 @@ export class Field {
     const { type, secret, min, max, multiple } = this.param;
     if (type === "boolean") return h("input", { type: "checkbox" });
     if (type === "select") return h("select", { multiple: Boolean(multiple) });
-    if (type === "textarea") return h("textarea", { rows: "5", spellcheck: "false" });
+    if (type === "textarea") return h("textarea", { rows: "5", spellcheck: "false", dir: "auto" });
     if (type === "integer") return h("input", { type: "text", inputmode: "numeric", autocomplete: "off", placeholder: min !== null && max !== null && min !== undefined ? `${min} to ${max}` : null });
-    return h("input", { type: secret ? "password" : "text", autocomplete: secret ? "new-password" : "off", spellcheck: "false" });
+    return h("input", { type: secret ? "password" : "text", autocomplete: secret ? "new-password" : "off", spellcheck: "false", dir: "auto" });
   }
 
   // Its choices; what is chosen stays chosen where it still can be. Whether a person's choice is lost with this.

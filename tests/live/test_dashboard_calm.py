@@ -10,9 +10,10 @@ import pytest
 
 from tests.daemon.workspace import Workspace
 from tests.live.browser import Browser, Page, kept
-from tests.live.browsers import EACH
+from tests.live.browsers import CHROMIUM, EACH
 
-from .test_dashboard import opened, press
+from . import chromium
+from .test_dashboard import FIELD, opened, press
 
 pytestmark = [
     pytest.mark.anyio,
@@ -28,6 +29,10 @@ SELECTED = "getSelection().toString()"
 FOCUSED = "document.activeElement.textContent"
 LOG = "document.querySelector('[role=log]')"
 PILL = "document.querySelector('.pill')?.textContent"
+RTL_FORM = """<tool id="right" name="Right"><inputs><section name="service" type="section" title="All">
+  <param name="word" type="text" label="Word" value="שלום!" help="עזרה בעברית."/>
+</section></inputs></tool>
+"""
 # An answer to Restart comes when it is let go.
 SLOWLY = """{
   const ask = window.fetch, held = new Promise((resolve) => { window.goOn = resolve; });
@@ -41,6 +46,16 @@ SLOWLY = """{
     return answer;
   };
 }"""
+# Where the last letter of an element's text stands, from where its first does.
+SPAN = """(() => {{
+  const text = {}.firstChild, range = document.createRange();
+  const left = (at) => {{
+    range.setStart(text, at);
+    range.setEnd(text, at + 1);
+    return range.getBoundingClientRect().left;
+  }};
+  return left(text.length - 1) - left(0);
+}})()"""
 
 
 async def sessions(house: Workspace) -> list[Any]:
@@ -182,3 +197,35 @@ async def test_states_and_what_comes_next_are_in_plain_words(
         await press(page, "What happened")
         await page.until(f"location.hash === '#/sessions/{killed}/story' && document.querySelector('.known') !== null")
         await kept(page, tmp_path, "dashboard-happened")
+
+
+@EACH
+async def test_text_runs_as_its_letters_do(house: Workspace, browser: Browser) -> None:
+    """What is written from the right ends at the left, with its full stop."""
+    async with opened(house, browser) as page:
+        (house.services / "pages" / "workflows" / "right.xml").write_text(RTL_FORM)
+        await page.ask("location.hash = '#/new/pages/right'")
+        await page.until(f"{FIELD.format('Word')}?.querySelector('input').value === 'שלום!'")
+        field = FIELD.format("Word")
+        assert await page.ask(f"{field}.querySelector('input').matches(':dir(rtl)')")
+        assert await page.ask(SPAN.format(f"{field}.querySelector('.help')")) < 0
+        assert await page.ask(SPAN.format(f"{field}.querySelector('label')")) > 0
+
+
+@pytest.mark.parametrize("browser", [CHROMIUM])
+async def test_what_is_chosen_is_seen_in_forced_colours(house: Workspace, tmp_path: Path, browser: Browser) -> None:
+    """Where the system's colours replace the page's, one tab is chosen, and one view."""
+    async with opened(house, browser) as page:
+        session = await anyio.to_thread.run_sync(lambda: house.start("pages", name="one"))
+        assert isinstance(page, chromium.Page)
+        await page.send("Emulation.setEmulatedMedia", features=[{"name": "forced-colors", "value": "active"}])
+        await page.ask(f"location.hash = '#/sessions/{session['id']}'")
+        await page.until("document.querySelector('.story') !== null")
+        border = "getComputedStyle(document.querySelector('[aria-selected={}]')).borderBottomColor"
+        assert await page.ask(border.format("true")) != await page.ask(border.format("false"))
+        outline = "getComputedStyle(document.querySelector('nav {}')).outlineStyle"
+        assert ("solid", "none") == (
+            await page.ask(outline.format("[aria-current]")),
+            await page.ask(outline.format("a:not([aria-current])")),
+        )
+        await kept(page, tmp_path, "dashboard-forced-colours")
