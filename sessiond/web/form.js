@@ -37,6 +37,7 @@ function draw(box, about, isForm, shown) {
   let asked = 0;
   let timer = 0;
   let tried = false;
+  let busy = false;
   let standing = []; // what the values are wrong with
   let refused = []; // what only a start finds, with the field and the value that it was found for
   const asksScheduler = about.params.some((one) => /_sch_|jobschedulertype/.test(one.variable ?? one.name));
@@ -226,9 +227,16 @@ function draw(box, about, isForm, shown) {
     ], "wide");
   }
 
+  function mark(now) {
+    busy = now;
+    for (const one of [start, preview]) one.setAttribute("aria-disabled", String(now));
+  }
+
+  // One at a time. The buttons are not disabled meanwhile: who is on one would be nowhere afterwards.
   async function tryOut(work) {
+    if (busy) return;
     tried = true;
-    start.disabled = preview.disabled = true;
+    mark(true);
     try {
       await work();
     } catch (error) {
@@ -240,7 +248,7 @@ function draw(box, about, isForm, shown) {
       (first ?? wrong).focus();
       announce(error.message);
     } finally {
-      start.disabled = preview.disabled = false;
+      mark(false);
     }
   }
 }
