@@ -1,6 +1,7 @@
 // The daemon's API. What this page is known by is held by this tab alone, and goes along in a header of each request.
 
 const STORED = "sessiond-token";
+const FILL = "/v1/workflows/fill"; // a question, although it has a body
 let token = sessionStorage.getItem(STORED) ?? "";
 
 export class Failure extends Error {
@@ -27,12 +28,18 @@ export function forget() {
   sessionStorage.removeItem(STORED);
 }
 
+// A browser now and then drops what is asked, where another network comes up or goes. A question is then asked once more; what
+// changes something may have been done, and is not.
 async function answer(method, path, body, signal) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  const ask = () => fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal });
   let got;
   try {
-    got = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal });
+    got = await ask().catch((error) => {
+      if (error.name === "AbortError" || !(method === "GET" || path === FILL)) throw error;
+      return ask();
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();

@@ -46,6 +46,16 @@ SLOWLY = """{
     return answer;
   };
 }"""
+# The first time anything is asked, it gets lost.
+DROPPED = """{
+  const ask = window.fetch;
+  window.asked = {};
+  window.fetch = async (path, ...more) => {
+    window.asked[path] = (window.asked[path] ?? 0) + 1;
+    if (window.asked[path] === 1) throw new TypeError('Failed to fetch');
+    return ask(path, ...more);
+  };
+}"""
 # Where the last letter of an element's text stands, from where its first does.
 SPAN = """(() => {{
   const text = {}.firstChild, range = document.createRange();
@@ -197,6 +207,23 @@ async def test_states_and_what_comes_next_are_in_plain_words(
         await press(page, "What happened")
         await page.until(f"location.hash === '#/sessions/{killed}/story' && document.querySelector('.known') !== null")
         await kept(page, tmp_path, "dashboard-happened")
+
+
+@EACH
+async def test_a_question_that_got_lost_is_asked_once_more(house: Workspace, browser: Browser) -> None:
+    """A form comes and is filled although each of its questions was dropped; a start, which may be under way, is not
+    repeated."""
+    async with opened(house, browser) as page:
+        await page.ask(DROPPED)
+        await page.ask("location.hash = '#/new/pages/probe'")
+        await page.until(f"{FIELD.format('Word')}?.querySelector('input').value === 'hello'")
+        assert {"/v1/workflows/pages/probe": 2, "/v1/workflows/fill": 2}.items() <= (
+            await page.ask("window.asked")
+        ).items()
+        await press(page, "Start")
+        await page.until("document.querySelector('.summary').textContent.includes('sessiond does not answer')")
+        assert 1 == await page.ask("window.asked['/v1/sessions']")
+        assert [] == await sessions(house)
 
 
 @EACH
