@@ -284,6 +284,16 @@ def test_setup_that_says_nothing_of_slurm_is_not_run_for_its_commands(site: Site
     assert [] == [*site.root.glob("ran")]
 
 
+def test_setup_that_cannot_be_asked_which_slurm_it_is_submits_nothing(site: Site) -> None:
+    """What a login has may be another cluster's. It is said what stands in the way, and it can be tried again."""
+    session = site.staged()
+    (folder(session) / "setup.sh").write_text("export SLURM_CONF=/etc/b/slurm.conf\nkill -KILL $$\n")
+    event = Slurm().read_submit(session, site.machine.run(Slurm().submit(session, 1)))
+    assert isinstance(event, SubmitDelayed)
+    assert event.problem.message.startswith("what setup says of the scheduler could not be asked of a shell of ")
+    assert not (folder(session) / "attempt.1").exists()
+
+
 def test_commands_that_are_nowhere_submit_nothing(site: Site) -> None:
     """It is said precisely, and nothing stands in the way of another time."""
     session = site.staged()

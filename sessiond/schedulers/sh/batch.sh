@@ -8,7 +8,7 @@
 # setup speaks of WORD: then what is there may be another cluster's, and is no answer where setup cannot be run. PLACES are
 # folders that are looked into where nothing was said about any.
 find_program() {
-  wanted=$1 word=$3 places=$4 chosen=''
+  wanted=$1 word=$3 places=$4 chosen='' unasked=''
   profile_folder=${2:-/nonexistent}
   ! { printf '%s\n' "${own_setup-}" && cat "$profile_folder/setup.sh"; } 2>/dev/null | grep -qiE "$word" || chosen=yes
   [ -n "$chosen" ] || ! command -v "$wanted" >/dev/null || return 0
@@ -24,7 +24,7 @@ trap "IFS=\" \" && tell" EXIT
 ${own_setup-}
 SETUP
   )
-  [ -z "$chosen" ] || [ -n "$told_profile" ] || return 1
+  [ -z "$chosen" ] || [ -n "$told_profile" ] || { unasked=yes && return 1; }
   for name in PATH "$@"; do
     case $told_profile in "$RS"*) told_profile=${told_profile#"$RS"} ;; *) break ;; esac
     value=${told_profile%%"$RS"*}
@@ -48,4 +48,7 @@ ask() {
   record said "$rc" "$err"
 }
 
-missing() { answer 69 missing "there is no $1 on $host"; }
+missing() {
+  [ -z "$unasked" ] || answer 69 missing "what setup says of the scheduler could not be asked of a shell of $host within 10 s"
+  answer 69 missing "there is no $1 on $host"
+}
