@@ -57,6 +57,10 @@ def compare(
             before = absences.get(session.id)
             if before is not None and _says_nothing_now(before, session, snapshot):
                 before = None
+            if not snapshot.whole:
+                if before is not None:
+                    still_absent[session.id] = before
+                continue
             absence = _counted(before, snapshot)
             still_absent[session.id] = absence
             if absence.looks >= ABSENT_LOOKS and snapshot.asked_at - absence.since >= ABSENT_SECONDS:

@@ -33,12 +33,14 @@ class Snapshot:
     """A successful look at one cluster: everything of one instant.
 
     ``jobs`` holds every job that was listed; a session's job that is not in it was *not listed*, which proves
-    nothing yet. ``endpoints`` holds what the sessions' own scripts published, ``failures`` what they gave up with.
+    nothing yet, and nothing at all where the listing is not ``whole``. ``endpoints`` holds what the sessions' own
+    scripts published, ``failures`` what they gave up with.
     """
 
     cluster: ClusterName
     asked_at: float
     answered_at: float
+    whole: bool = True
     jobs: Mapping[JobId, JobReport] = field(default_factory=dict)
     endpoints: Mapping[SessionId, Endpoint] = field(default_factory=dict)
     failures: Mapping[SessionId, Problem] = field(default_factory=dict)

@@ -118,6 +118,9 @@ echo "$id" >>"$SITE/jobs"
 env | sort >"$SITE/environment"
 echo "$id"
 """
+ASIDE = "squeue: error: Ignoring ControlMachine since SlurmctldHost is set."
+"""What each of Slurm's commands says at every call where slurm.conf has both (measured, 22.05)."""
+
 SQUEUE = """#!/bin/sh
 # A stand-in for squeue: prints the file `listing`, exits with `squeue.rc`.
 echo "$*" >>"$SITE/squeue.calls"

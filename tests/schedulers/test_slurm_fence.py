@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sessiond.core.events import JobFound, Submitted, SubmitUnknown
+from sessiond.core.events import JobAbsent, JobFound, Submitted, SubmitUnknown
 from sessiond.core.ids import JobId
 from sessiond.schedulers.batch import dialect as batch
 
 from .machine import Machine, folder
-from .slurm_site import LISTING, US, Site
+from .slurm_site import ASIDE, LISTING, US, Site
 from .test_batch_fence import failing, find, submit
 
 
@@ -44,6 +44,32 @@ def test_accounting_may_know_what_the_queue_has_forgotten(site: Site, monkeypatc
     site.put("listing", site.empty)
     site.program("sacct", "#!/bin/sh\ncase $* in *'-S now-30days'*) echo 4242 ;; esac\n")
     assert JobFound(job=JobId("4242")) == find(site, session)
+
+
+def test_what_is_listed_is_found_whatever_squeue_complains_of(site: Site) -> None:
+    """Trouble may hide a job, and makes none."""
+    session = site.staged()
+    failing(site, site.unanswered)
+    assert isinstance(submit(site, session), SubmitUnknown)
+    site.put("squeue.err", "squeue: error: a sibling cannot be reached\n")
+    site.lists("815", session)
+    assert JobFound(job=JobId("815")) == find(site, session)
+
+
+def test_what_slurm_leaves_aside_in_its_configuration_is_no_trouble(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a submission would be unclear for ever where each of its commands complains."""
+    monkeypatch.setattr(batch, "SETTLED_S", 0)
+    monkeypatch.setattr(batch, "PAUSE_S", 0)
+    session = site.staged()
+    failing(site, site.unanswered)
+    assert isinstance(submit(site, session), SubmitUnknown)
+    site.put("squeue.err", f"{ASIDE}\n")
+    site.put("listing", site.empty)
+    site.program("sacct", "#!/bin/sh\nexit 0\n")
+    find(site, session)
+    assert isinstance(find(site, session), JobAbsent)
 
 
 @pytest.mark.parametrize("name", ["exit", "endpoint"])

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from sessiond.core.command import Completed
 from sessiond.core.errors import Unreadable
-from sessiond.core.observe import compare
+from sessiond.core.ids import SessionId
+from sessiond.core.observe import ABSENT_LOOKS, Absence, compare
 from sessiond.core.session import Outcome, Phase, State
 from sessiond.schedulers.slurm.dialect import Slurm
 
-from .slurm_site import HEADER, ID, JOB, RS, US, line, listing, look, recording, said, session, word
+from .slurm_site import ASIDE, HEADER, ID, JOB, RS, US, line, listing, look, recording, said, session, word
 
 HERE = (f"{JOB}.0", "node1", "8888", "http", "")
 
@@ -69,7 +70,9 @@ def test_scheduler_in_trouble_changes_nothing(name: str) -> None:
         listing(line(), header=""),
         listing(rc=1),
         listing(line(), rc=124),
-        listing(line(), err="slurm_load_jobs error: Socket timed out on send/recv operation"),
+        listing(err="slurm_load_jobs error: Socket timed out on send/recv operation"),
+        listing(line("5"), err="slurm_load_jobs error: Socket timed out on send/recv operation"),
+        listing(line(), header="", err="squeue: error: no more was heard"),
         listing(line()[: len(line()) // 2]),
         [["clock", "2000"], ["jobs", f"{HEADER}\n{line()}"], ["said", "0", ""]],
         [["clock", "noon"], ["jobs", f"{HEADER}\n"], ["said", "0", ""]],
@@ -78,7 +81,7 @@ def test_scheduler_in_trouble_changes_nothing(name: str) -> None:
     ],
 )
 def test_listing_that_is_not_whole_is_unreadable(records: list[list[str]]) -> None:
-    """No header, an exit status, words of trouble, half a line: nothing is believed."""
+    """No header, an exit status, words of trouble without our job, half a line: nothing is believed."""
     with pytest.raises(Unreadable):
         read(*records, word())
 
@@ -126,6 +129,26 @@ def test_words_on_stderr_that_are_no_trouble_are_no_harm() -> None:
     """A site announces its maintenance there."""
     done = said(*listing(line(), err="Maintenance on Monday from 8 am"), word())
     assert JOB in Slurm().read_observe([session()], done, 2000.0, 2000.5).jobs
+
+
+def test_words_of_trouble_take_nothing_from_what_is_listed() -> None:
+    """A job that such a listing does not have may be there all the same, however often that is so."""
+    mine, other = session(), replace(session("5"), id=SessionId("0123456789ff"))
+    done = said(*listing(line(), err="squeue: error: a sibling cannot be reached"), word(), word())
+    seen = Slurm().read_observe([mine, other], done, 2000.0, 2000.5)
+    assert ({JOB}, False) == (set(seen.jobs), seen.whole)
+    absences = {other.id: Absence(1, 1000.0)}
+    for _ in range(ABSENT_LOOKS + 1):
+        events, absences = compare(seen, [mine, other], absences)
+        assert other.id not in {told for told, _ in events}
+    assert {other.id: Absence(1, 1000.0)} == absences
+
+
+def test_what_slurm_leaves_aside_in_its_configuration_is_no_trouble() -> None:
+    """It complains of it at every call: a job that is not listed is not listed."""
+    done = said(*listing(err=f"{ASIDE}\n{ASIDE}"), word())
+    seen = Slurm().read_observe([session()], done, 2000.0, 2000.5)
+    assert ({}, True) == (seen.jobs, seen.whole)
 
 
 @pytest.mark.parametrize("phase", [Phase.QUEUED, Phase.HELD, Phase.RUNNING, Phase.SUSPENDED])

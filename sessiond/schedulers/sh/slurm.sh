@@ -16,6 +16,9 @@ plain_slurm() {
 SLURM_PLACES='/usr/bin /usr/local/bin /opt/slurm/bin /usr/local/slurm/bin /opt/slurm/current/bin /opt/slurm/default/bin
 /opt/slurm/latest/bin /opt/slurm-llnl/bin /cm/shared/apps/slurm/current/bin /opt/software/slurm/bin /sw/slurm/bin'
 
+# For sed. Lines of slurm.conf that are left aside are complained of at every call (`plain` of words.py).
+ASIDE='/error: Ignoring [A-Za-z]* since [A-Za-z]* is set\.$/d;/error: The option "[A-Za-z]*" is defunct/d'
+
 # find_command COMMAND [FOLDER]: sees to it that COMMAND can be called
 find_command() {
   plain_slurm

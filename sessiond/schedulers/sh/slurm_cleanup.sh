@@ -9,7 +9,7 @@ may_run() {
     case $state in *'nvalid job id'*) return 1 ;; esac
     return 0
   }
-  case $state in
+  case $(printf '%s\n' "$state" | sed "$ASIDE") in
     '' | COMPLETED | FAILED | CANCELLED | TIMEOUT | DEADLINE | OUT_OF_MEMORY | NODE_FAIL | BOOT_FAIL | PREEMPTED) return 1 ;;
   esac
 }

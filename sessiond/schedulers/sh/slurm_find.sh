@@ -20,9 +20,11 @@ search() {
   [ -z "$job" ] || return 0
   timeout -k 5 60 env LC_ALL=C squeue --me --all --states=all -O "JobID:$US,Name:$US,Comment:$US" >"$1/listing" 2>"$1/listing.err" </dev/null || return
   { read -r first <"$1/listing"; } && [ "$first" = "JOBID${US}NAME${US}COMMENT$US" ] || return
-  ! grep -qiE 'error|unable|fail|invalid|timed out' "$1/listing.err" || return
   job=$(grep -F -e "$US$2$US" -e "$US$3$US" "$1/listing" | cut -d "$US" -f 1 | grep -x '[0-9][0-9]*' | grep -vxF -f "$1/others" | tail -n 1)
-  [ -z "$job" ] && command -v sacct >/dev/null || return 0
+  [ -z "$job" ] || return 0
+  # Whoever complains has not shown that there is no job.
+  ! sed "$ASIDE" "$1/listing.err" | grep -qiE 'error|unable|fail|invalid|timed out' || return
+  command -v sacct >/dev/null || return 0
   job=$(timeout -k 5 30 sacct -X -n -P -S now-30days "--name=$2" -o JobIDRaw 2>/dev/null </dev/null | grep -x '[0-9][0-9]*' |
     grep -vxF -f "$1/others" | tail -n 1)
 }

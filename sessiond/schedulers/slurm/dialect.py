@@ -68,12 +68,12 @@ class Slurm(Batch):
             raise Bug("a look needs at least one session")
         found = reply.records(done, LEXICON.missing_hint)
         clock = reply.take_clock(found)
-        jobs = said_by.listing(reply.take_answer(found, "jobs"))
+        listing = said_by.listing(said_by.take_answer(found, "jobs"))
         looked = with_jobs(sessions)
         if len(found) != len(looked):
             raise Unreadable(f"the look at {len(looked)} sessions has {len(found)} records of their folders")
         words = [reply.own_word(record) for record in found]
-        return look.snapshot(sessions, jobs, words, Times(clock, asked_at, answered_at))
+        return look.snapshot(sessions, listing, words, Times(clock, asked_at, answered_at))
 
     def read_history(self, session: Session, done: Completed) -> JobEnded | HistoryUnknown | HistoryDelayed:
         """What they know. Raises Unreadable.
@@ -87,8 +87,8 @@ class Slurm(Batch):
         if not found:
             raise Unreadable("the answer has no word of the session's folder")
         said = reply.own_word(found.pop(0))
-        account = reply.take_answer(found, "account")
-        control = reply.take_answer(found, "control")
+        account = said_by.take_answer(found, "account")
+        control = said_by.take_answer(found, "control")
         controlled = said_by.controlled(control, job.id, session.tag)
         accounted = said_by.accounted(account, job.id)
         for state in _states(controlled, accounted):
@@ -159,7 +159,7 @@ class Slurm(Batch):
 
 
 def _asked(done: Completed) -> reply.Answer:
-    return reply.take_answer(reply.records(done, LEXICON.missing_hint), "answer")
+    return said_by.take_answer(reply.records(done, LEXICON.missing_hint), "answer")
 
 
 def _no(said: reply.Answer, message: str, hint: str = "") -> Refused | Unreadable:

@@ -8,9 +8,8 @@ from sessiond.core.command import Completed
 from sessiond.core.report import Evidence, Words
 from sessiond.core.session import Session
 from sessiond.schedulers.batch import evidence as batch
-from sessiond.schedulers.batch import reply
 from sessiond.schedulers.slurm.look import OVER
-from sessiond.schedulers.slurm.reply import controlled
+from sessiond.schedulers.slurm.reply import controlled, take_answer
 from sessiond.schedulers.slurm.states import state_word
 from sessiond.schedulers.slurm.words import in_words
 
@@ -24,8 +23,8 @@ def read_evidence(session: Session, done: Completed) -> Evidence:
 
 def _read(session: Session, known: Evidence, found: list[list[str]]) -> Evidence:
     job = session.job.id if session.job is not None else ""
-    account = reply.take_answer(found, "account")
-    control = reply.take_answer(found, "control")
+    account = take_answer(found, "account")
+    control = take_answer(found, "control")
     words, missing = [], []
     rows = [row for line in account.out.splitlines() if (row := _row(line, job)) is not None] if account.rc == 0 else []
     if rows:

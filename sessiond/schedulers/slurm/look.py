@@ -12,7 +12,7 @@ from sessiond.schedulers.batch.look import Times, kept, unchanged, with_jobs
 from sessiond.schedulers.batch.reply import Said
 from sessiond.schedulers.slurm.end import of_wait
 from sessiond.schedulers.slurm.reasons import in_words
-from sessiond.schedulers.slurm.reply import Listed
+from sessiond.schedulers.slurm.reply import Listed, Listing, unanswered
 from sessiond.schedulers.slurm.states import OUTCOMES, phase_of, state_word
 
 OVER = frozenset(OUTCOMES)
@@ -24,10 +24,14 @@ _ELSEWHERE = "another cluster of the federation took it over"
 _STARTING = "its node is being prepared"
 
 
-def snapshot(sessions: Sequence[Session], jobs: Sequence[Listed], words: Sequence[Said], times: Times) -> Snapshot:
-    """The look; ``words`` are those of the sessions with jobs, in their order."""
+def snapshot(sessions: Sequence[Session], listing: Listing, words: Sequence[Said], times: Times) -> Snapshot:
+    """The look; ``words`` are those of the sessions with jobs, in their order.
+
+    Raises Unreadable where the listing complains and has none of their jobs. Where it has some, nothing is learnt of
+    the others.
+    """
     by_id: dict[str, list[Listed]] = {}
-    for job in jobs:
+    for job in listing.jobs:
         for number in {job.id, job.array}:
             by_id.setdefault(number, []).append(job)
     reports: dict[JobId, JobReport] = {}
@@ -48,7 +52,10 @@ def snapshot(sessions: Sequence[Session], jobs: Sequence[Listed], words: Sequenc
         # What an earlier run gave up with lies there until the next one has begun.
         if said.failure and said.run == run:
             failures[session.id] = Problem(code="service", message=said.failure, at=times.answered)
+    if listing.trouble and not reports:
+        raise unanswered(listing.trouble, listing.trouble)
     return Snapshot(
+        whole=not listing.trouble,
         cluster=sessions[0].spec.cluster,
         asked_at=times.asked,
         answered_at=times.answered,

@@ -11,8 +11,7 @@ from sessiond.core.errors import Unreadable
 from sessiond.core.partitions import Partition
 from sessiond.schedulers import common
 from sessiond.schedulers.batch import partitions as lists
-from sessiond.schedulers.batch.reply import take_answer
-from sessiond.schedulers.slurm.reply import TROUBLE
+from sessiond.schedulers.slurm.reply import TROUBLE, take_answer
 from sessiond.schedulers.slurm.words import LEXICON, hint_for, in_words
 
 _FIELDS: Final = 4

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sessiond.core.errors import Unreadable
 from sessiond.core.ids import is_tag
 from sessiond.schedulers import common
+from sessiond.schedulers.batch import reply
 from sessiond.schedulers.batch.reply import Answer
-from sessiond.schedulers.slurm.words import hint_for
+from sessiond.schedulers.slurm.words import hint_for, plain
 
 COLUMNS = (
     "JobID",
@@ -55,19 +56,41 @@ class Listed:
     name: str
 
 
-def listing(answer: Answer) -> list[Listed]:
-    """The jobs of a listing that proves to be whole: exit status 0, a header, no word of trouble, a last line's end.
+def take_answer(found: list[list[str]], what: str) -> Answer:
+    """What one command said, from the first two records, which are taken away. Raises Unreadable."""
+    answer = reply.take_answer(found, what)
+    return replace(answer, err=plain(answer.err))
 
-    Lines that are no job's (a cluster's name, a greeting, the rest of a job name with a line break) are left out.
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The jobs that squeue lists; ``trouble``, if any, is why a job that is not listed may be there all the same."""
+
+    jobs: tuple[Listed, ...]
+    trouble: str = ""
+
+
+def listing(answer: Answer) -> Listing:
+    """The jobs of a listing that proves to be whole: exit status 0, a header, a last line's end.
+
+    Words of trouble do not take anything away from what is listed: squeue complains of much, and answers. Lines that
+    are no job's (a cluster's name, a greeting, the rest of a job name with a line break) are left out.
     """
-    if answer.rc != 0 or TROUBLE.search(answer.err):
-        why = common.printable(answer.err) or f"exit status {answer.rc}"
-        raise Unreadable(f"squeue does not answer: {why}", hint=hint_for(answer.err))
+    if answer.rc != 0:
+        raise unanswered(common.printable(answer.err) or f"exit status {answer.rc}", answer.err)
     lines = answer.out.split("\n")
+    trouble = common.printable(answer.err) if TROUBLE.search(answer.err) else ""
     if lines.pop() or not any(_is_header(line) for line in lines):
+        if trouble:
+            raise unanswered(trouble, answer.err)
         said = common.printable(answer.err or answer.out) or "nothing"
         raise Unreadable(f"squeue's answer is not a whole listing: {said}")
-    return [job for line in lines if (job := _listed(line)) is not None]
+    return Listing(jobs=tuple(job for line in lines if (job := _listed(line)) is not None), trouble=trouble)
+
+
+def unanswered(why: str, words: str) -> Unreadable:
+    """squeue's silence, or what it says instead of an answer; ``words`` are all it said."""
+    return Unreadable(f"squeue does not answer: {why}", hint=hint_for(words))
 
 
 def _is_header(line: str) -> bool:

@@ -33,6 +33,9 @@ REFUSED: Final = (
 
 _MUNGE: Final = "The authentication service (munge) of the login node is down: its administrators can start it."
 
+_ASIDE: Final = re.compile(
+    r'^.*\berror: (?:Ignoring \w+ since \w+ is set\.|The option "\w+" is defunct.*)\n?', re.MULTILINE
+)
 _PREFIX: Final = re.compile(r"^(?:Batch job submission failed|allocation failure): ")
 _HINTS: Final = (
     (r"account", "Choose one with --set account=; `sacctmgr show associations user=$USER` on the cluster lists yours."),
@@ -46,9 +49,15 @@ _HINTS: Final = (
 )
 
 
+def plain(err: str) -> str:
+    """What they printed on stderr, without their complaints about lines of slurm.conf that they leave aside: those come
+    at every call, whatever is asked and answered (measured, Slurm 22.05)."""
+    return _ASIDE.sub("", err)
+
+
 def in_words(err: str) -> str:
     """What Slurm's commands printed on stderr, without their prefixes, in one line."""
-    lines = [re.sub(r"^(?:[a-z]+: )?(?:error: |fatal: )?", "", line.strip()) for line in err.splitlines()]
+    lines = [re.sub(r"^(?:[a-z]+: )?(?:error: |fatal: )?", "", line.strip()) for line in plain(err).splitlines()]
     lines = [_PREFIX.sub("", line) for line in lines if not line.startswith("Try ")]
     return common.printable("; ".join(line for line in lines if line))
 
