@@ -47,8 +47,37 @@ _SAME_END_S = 60.0
 
 
 def without_repetitions(records: Iterable[Record]) -> Iterator[Record]:
-    """Records, but of looks that see a job run where it ran and end when it was to end, or wait for what it waited: to
-    a reader no news."""
+    """Records, but of what is no news to a reader: looks that see a job run where it ran and end when it was to end, or
+    wait for what it waited; retries that came to nothing for the reason for which the one before did."""
+    return _without_same_looks(_without_vain_retries(records))
+
+
+def _without_vain_retries(records: Iterable[Record]) -> Iterator[Record]:
+    trying: Record | None = None
+    came_to = ""
+    for record in records:
+        event = record.event
+        stays = record.before is record.after
+        if isinstance(event, RetryDue):
+            if trying is not None:
+                yield trying
+            trying = record
+            continue
+        vain = tell(event, record.before, record.after) if stays and problem_of(event) is not None else ""
+        if vain and trying is not None and vain == came_to:
+            trying = None
+            continue
+        if trying is not None:
+            yield trying
+            trying = None
+        if vain or not stays:
+            came_to = vain
+        yield record
+    if trying is not None:
+        yield trying
+
+
+def _without_same_looks(records: Iterable[Record]) -> Iterator[Record]:
     nodes: tuple[str, ...] | None = None
     ends_by: float | None = None
     waits = ""

@@ -26,11 +26,11 @@ from sessiond.core.events import (
 )
 from sessiond.core.ids import ALPHABET, ID_LENGTH, ClusterName, SessionId, action_id, session_id, tag_of
 from sessiond.core.link import Link, LinkState
-from sessiond.core.machine import Record, create, step
+from sessiond.core.machine import create, step
 from sessiond.core.session import JobRef, Outcome, Phase, Problem, State
 from sessiond.core.spec import Mode
 from sessiond.core.status import Severity, Status, describe
-from sessiond.core.story import problem_of, tell, without_repetitions
+from sessiond.core.story import problem_of, tell
 from sessiond.core.table import EVENTS, TABLE
 from tests.core.builders import JOB, NOW, WRONG, a_session, a_spec, an_endpoint, an_event
 from tests.core.steady import steady
@@ -365,50 +365,3 @@ def test_a_queue_reason_of_yesterday_is_no_news() -> None:
     waiting = a_session(State.WAIT_FOR_NODE, job=job, spec=a_spec(mode=Mode.SLURM))
     link = Link(name=ClusterName("far"), state=LinkState.NEEDS_LOGIN, since=NOW)
     assert "waiting for a node, but far needs a login" == describe(waiting, NOW, link).phrase
-
-
-def test_a_job_that_waits_for_what_it_waited_is_no_news() -> None:
-    """Looks whose difference is not told, such as when it may start, are one line; put back it is news."""
-    first = JobPending(reason="waiting for free nodes", expected_start=NOW + 60)
-    back = replace(first, restarts=1)
-    events = [
-        (first, State.SUBMIT),
-        (replace(first, expected_start=NOW + 90), State.WAIT_FOR_NODE),
-        (behind := replace(first, reason="waiting behind other jobs"), State.WAIT_FOR_NODE),
-        (ran := JobRunning(nodes=("n1",)), State.WAIT_FOR_NODE),
-        (back, State.RUNNING),
-        (first, State.WAIT_FOR_NODE),
-    ]
-    records = [
-        Record(
-            session=SessionId("k3f9q2m7x0ab"),
-            version=number,
-            at=NOW,
-            event=event,
-            before=before,
-            after=State.START if event is ran else State.WAIT_FOR_NODE,
-        )
-        for number, (event, before) in enumerate(events)
-    ]
-    assert [first, behind, ran, back, first] == [one.event for one in without_repetitions(records)]
-
-
-def test_looks_that_see_nothing_new_are_left_out_of_a_story() -> None:
-    """A job that runs where it ran and ends when it was to end; resumed, moved or extended it is news again."""
-    there = JobRunning(nodes=("n1",), ends_by=NOW + 600)
-    events = [
-        (there, State.WAIT_FOR_NODE),
-        (JobRunning(nodes=("n1",)), State.RUNNING),
-        (replace(there, ends_by=NOW + 601), State.RUNNING),
-        (extended := replace(there, ends_by=NOW + 4200), State.RUNNING),
-        (held := replace(there, phase=Phase.SUSPENDED), State.RUNNING),
-        (again := JobRunning(nodes=("n1",)), State.RUNNING),
-        (moved := JobRunning(nodes=("n2",)), State.RUNNING),
-    ]
-    records = [
-        Record(
-            session=SessionId("k3f9q2m7x0ab"), version=number, at=NOW, event=event, before=before, after=State.RUNNING
-        )
-        for number, (event, before) in enumerate(events)
-    ]
-    assert [there, extended, held, again, moved] == [one.event for one in without_repetitions(records)]
