@@ -46,6 +46,8 @@ def command(name: str, bundle: str | None, force: bool, as_json: bool) -> int:
     if bundle is not None:
         if as_json:
             raise click.UsageError("--bundle writes an archive: it does not go with --json")
+        if not bundle:
+            raise click.UsageError("--bundle needs a file's name, or - for standard output")
         return _bundle(connect(timeout_s=_BUNDLE_WAIT_S), name, bundle, force=force)
     if force:
         raise click.UsageError("--force is for --bundle FILE")

@@ -54,6 +54,7 @@ def test_not_found(ctl: Ctl, canned: Canned) -> None:
         (("stop", "jl", "--all"), "name the sessions to stop, or say --all"),
         (("logs", "jl", "-n", "-1"), "-1 is not in the range"),
         (("why", "jl", "--force"), "--force is for --bundle FILE"),
+        (("why", "jl", "--bundle", "", "--force"), "--bundle needs a file's name"),
     ],
 )
 def test_usage_errors(ctl: Ctl, canned: Canned, args: tuple[str, ...], words: str) -> None:
