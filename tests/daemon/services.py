@@ -74,7 +74,7 @@ def write_all(root: Path) -> None:
     write(root / "says", "displayErrorMessage 'the licence server does not answer'\n")
     write(root / "deep", "found=$( (displayErrorMessage 'deep inside: no licence') )\nsleep 600\n")
     write(root / "mute", "sleep 600\n", manifest='ready_within = "2s"\n')
-    write(root / "suicide", "kill -KILL $$\n")
+    write(root / "killed", "kill -KILL $$\n")
     write(
         root / "family",
         f"setsid bash -c 'setsid sleep 600 & sleep 600' &\nsetsid -f sleep 600\n{COUNT}{SERVE}\n",

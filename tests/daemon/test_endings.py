@@ -89,7 +89,7 @@ def test_a_service_that_never_answers(here: Workspace) -> None:
 
 def test_a_template_that_is_killed(here: Workspace) -> None:
     """SIGKILL, as the kernel does for want of memory: `failed`, and the signal is named."""
-    session = here.client.start({"service": "suicide"})
+    session = here.client.start({"service": "killed"})
     ended = here.cleaned(session["id"])
     assert "failed" == ended["outcome"]
     assert "KILL" in ended["phrase"]

@@ -234,7 +234,7 @@ async def test_everybody_can_use_it(house: Workspace, tmp_path: Path, browser: B
         await anyio.to_thread.run_sync(lambda: house.start("pages", name="two"))
         await anyio.to_thread.run_sync(house.stop, "two")
         ident = (await anyio.to_thread.run_sync(house.client.session, "one"))["id"]
-        killed = (await anyio.to_thread.run_sync(lambda: house.client.start({"service": "suicide"})))["id"]
+        killed = (await anyio.to_thread.run_sync(lambda: house.client.start({"service": "killed"})))["id"]
         await anyio.to_thread.run_sync(house.cleaned, killed)
         await page.resize(width, 900)
         kind = f"-{'dark' if dark else 'light'}-{width}"

@@ -202,7 +202,7 @@ async def test_states_and_what_comes_next_are_in_plain_words(
         for mode, words in modes.items():
             asked = f"import('/web/words.js').then(({{state}}) => {waits.format(mode)})"
             assert words == await page.ask(asked), mode
-        killed = (await anyio.to_thread.run_sync(lambda: house.client.start({"service": "suicide"})))["id"]
+        killed = (await anyio.to_thread.run_sync(lambda: house.client.start({"service": "killed"})))["id"]
         await anyio.to_thread.run_sync(house.cleaned, killed)
         await press(page, "What happened")
         await page.until(f"location.hash === '#/sessions/{killed}/story' && document.querySelector('.known') !== null")
