@@ -20,7 +20,7 @@ from . import pbs_words, slurm_site
 from .batch_site import Recording
 from .machine import Machine, eventually, folder
 from .pbs_site import Site as PbsSite
-from .slurm_site import JOB, Site, recording, said, word
+from .slurm_site import ASIDE, JOB, Site, recording, said, word
 
 SILENT = Recording(1, "", "")
 NO_REFUSAL = ["refusal", ""]
@@ -83,6 +83,14 @@ def test_the_submitter_s_own_words() -> None:
     done = said(word(), ["refusal", "sbatch: error: invalid partition\nsbatch: error: no\n"], ["version", "slurm 23"])
     found = Slurm().read_evidence(slurm_site.session(None), done)
     assert (Words(asked="sbatch", said="sbatch: error: invalid partition\nsbatch: error: no"),) == found.words
+
+
+def test_what_slurm_says_at_every_call_is_no_word_about_a_job() -> None:
+    """Of lines of slurm.conf that it leaves aside it complains before it says what matters, and where nothing does."""
+    sbatch = ASIDE.replace("squeue", "sbatch")
+    for more, words in (("sbatch: error: no\n", (Words(asked="sbatch", said="sbatch: error: no"),)), ("", ())):
+        done = said(word(), ["refusal", f"{sbatch}\n{more}"], ["version", "slurm 23"])
+        assert words == Slurm().read_evidence(slurm_site.session(None), done).words
 
 
 def test_without_the_scheduler_s_commands_the_rest_is_known() -> None:

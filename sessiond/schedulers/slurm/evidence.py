@@ -11,14 +11,16 @@ from sessiond.schedulers.batch import evidence as batch
 from sessiond.schedulers.slurm.look import OVER
 from sessiond.schedulers.slurm.reply import controlled, take_answer
 from sessiond.schedulers.slurm.states import state_word
-from sessiond.schedulers.slurm.words import in_words
+from sessiond.schedulers.slurm.words import in_words, plain
 
 _COLUMNS = ("JobID", "State", "ExitCode", "MaxRSS", "ReqMem", "Elapsed", "Timelimit", "NodeList", "Reason")
 
 
 def read_evidence(session: Session, done: Completed) -> Evidence:
     """The reply to `Slurm.evidence`. Raises Unreadable."""
-    return batch.read(session, done, "sbatch", lambda known, found: _read(session, known, found))
+    found = batch.read(session, done, "sbatch", lambda known, found: _read(session, known, found))
+    words = (replace(one, said=plain(one.said)) for one in found.words)
+    return replace(found, words=tuple(one for one in words if one.said))
 
 
 def _read(session: Session, known: Evidence, found: list[list[str]]) -> Evidence:
