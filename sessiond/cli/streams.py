@@ -20,7 +20,7 @@ class NotWritten(Exception):
 
 
 class _Output(io.FileIO):
-    """Standard output. That it cannot be written is told apart from everything else that a system refuses."""
+    """Standard output. That its reader has enough is passed on as it is."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -28,19 +28,19 @@ class _Output(io.FileIO):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise NotWritten(error) from None
+            return self.refused(error, memoryview(data).nbytes)
+
+    def refused(self, error: OSError, size: int) -> int:
+        """That it cannot be written is told apart from everything else that a system refuses."""
+        raise NotWritten(error) from None
 
 
-class _Errors(io.FileIO):
-    """Standard error. Where it takes nothing nobody can be told; the exit status says it all the same."""
+class _Errors(_Output):
+    """Standard error."""
 
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            raise
-        except OSError:
-            return memoryview(data).nbytes
+    def refused(self, error: OSError, size: int) -> int:
+        """Nobody can be told; the exit status says it all the same."""
+        return size
 
 
 def prepare() -> None:
