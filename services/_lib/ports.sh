@@ -29,7 +29,7 @@ sessiond_identity() {
 sessiond_stale() {
   local pid start rest
   [ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] || return 1
-  if read -r pid start rest < "$1" && [[ $pid =~ ^[0-9]+$ && $start =~ ^[0-9]+$ ]]; then
+  if read -r pid start rest 2>/dev/null < "$1" && [[ $pid =~ ^[0-9]+$ && $start =~ ^[0-9]+$ ]]; then
     [ "$(sessiond_identity "$pid")" != "$pid $start" ]
   else
     # Empty: somebody is about to write it, or never will.
@@ -43,11 +43,12 @@ sessiond_stale() {
 sessiond_reserve() {
   local file=/tmp/$1.port.used
   if sessiond_stale "$file"; then
+    # Standard error first: that another session has just removed the file is no line for the service's log.
     # shellcheck disable=SC2094  # opened for its lock alone
     (
       flock -n 9 || exit
       [ "$file" -ef /proc/self/fd/9 ] && sessiond_stale "$file" && rm -f "$file"
-    ) 9< "$file" 2>/dev/null
+    ) 2>/dev/null 9< "$file"
   fi
   # Whatever lies there now is somebody's; a pipe or a link must not even be opened.
   if [ -e "$file" ] || [ -L "$file" ]; then return 1; fi

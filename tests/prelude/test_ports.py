@@ -231,10 +231,13 @@ def test_no_port_ends_the_session(trial: MakeTrial) -> None:
 
 
 def test_many_sessions_at_once_get_ports_of_their_own(trial: MakeTrial) -> None:
-    """Eight sessions started together, each holding its port: eight ports."""
-    all_of_them = [trial('read -r x < "${GO}"\n', params={"GO": "go"}) for _ in range(8)]
+    """Eight sessions started together, each holding its port until all of them have one: eight ports."""
+    body = 'echo chosen > "${CHOSEN}"; read -r x < "${GO}"\n'
+    all_of_them = [trial(body, params={"CHOSEN": "chosen", "GO": "go"}) for _ in range(8)]
+    chosen = [one.fifo("chosen") for one in all_of_them]
     pipes = [one.fifo("go") for one in all_of_them]
     processes = [one.start() for one in all_of_them]
+    assert ["chosen\n"] * 8 == [pipe.read_text() for pipe in chosen]
     for pipe in pipes:
         pipe.write_text("go\n")
     assert [0] * 8 == [process.wait() for process in processes]
@@ -307,6 +310,15 @@ def test_only_one_reserves(tmp_path: Path, reservation: Path) -> None:
     reservation.write_text(f"999999999 1 {TAG}\n")
     assert "won\n" == bash(tmp_path, race).stdout
     assert f"{identity(tmp_path)} {TAG}\n" == reservation.read_text()
+
+
+def test_a_reservation_that_goes_while_it_is_looked_at(tmp_path: Path, reservation: Path) -> None:
+    """Another session removes the stale file first: the port is reserved, without a complaint in the service's log."""
+    reservation.write_text(f"999999999 1 {TAG}\n")
+    gone = 'sessiond_stale() { rm -f "$1"; }\n'
+    done = bash(tmp_path, f'{gone}sessiond_reserve {key(reservation)} "1 2"')
+    assert (0, "") == (done.returncode, done.stderr)
+    assert f"1 2 {TAG}\n" == reservation.read_text()
 
 
 def test_what_lives_is_not_taken_over(tmp_path: Path, reservation: Path) -> None:
