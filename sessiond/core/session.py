@@ -93,6 +93,9 @@ class Endpoint:
 NO_ROOM: Final = "disk-full"
 """The code of a problem that is a full disk, or a quota that is used up."""
 
+STILL_THERE: Final = "job-still-there"
+"""The code of a problem that a scheduler's list lacks a job which that scheduler, asked for it alone, still has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:

@@ -45,7 +45,7 @@ from sessiond.core.events import (
     TunnelDown,
     TunnelUp,
 )
-from sessiond.core.session import NO_ROOM, Outcome, State
+from sessiond.core.session import NO_ROOM, STILL_THERE, Outcome, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +222,13 @@ MAX_WAIT: Final = -2.0
 """In DEADLINES: how long the person said that the job may wait for its first node, if they said it."""
 
 PAUSED_BY: Final[Mapping[State, str]] = MappingProxyType(
-    dict.fromkeys((State.RENDER, State.SUBMIT, State.RECONCILE), NO_ROOM)
+    {
+        **dict.fromkeys((State.RENDER, State.SUBMIT, State.RECONCILE), NO_ROOM),
+        State.VERIFY: STILL_THERE,
+    }
 )
-"""The code of a problem that the person has to see to, while which the state's deadline does not count."""
+"""The code of the problem while which the state's deadline does not count: want of room is the person's to see to, and
+a job that its scheduler has is not lost."""
 
 DEADLINES: Final[Mapping[State, float]] = MappingProxyType(
     {

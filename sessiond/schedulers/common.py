@@ -12,9 +12,9 @@ from importlib.resources import files
 
 from sessiond.core.command import Command, Completed
 from sessiond.core.errors import SpecError, Unreadable
-from sessiond.core.events import Staged, StageDelayed, StageFailed
+from sessiond.core.events import HistoryDelayed, Staged, StageDelayed, StageFailed
 from sessiond.core.ids import ALPHABET, ID_LENGTH
-from sessiond.core.session import NO_ROOM, Endpoint, Problem, Session
+from sessiond.core.session import NO_ROOM, STILL_THERE, Endpoint, Problem, Session
 
 RECORD = "\x1e"
 FIELD = "\x1f"
@@ -215,6 +215,11 @@ def trouble(code: str, message: str, text: str, hint: str = "") -> Problem:
     """A problem of which ``text`` says that it is want of room, or not: then ``code`` and ``hint`` are its own."""
     room = room_hint(text)
     return Problem(code=NO_ROOM if room else code, message=message, hint=room or hint)
+
+
+def still_there(message: str) -> HistoryDelayed:
+    """There is no history yet: whoever has the job, asked for it alone, says that it is there."""
+    return HistoryDelayed(problem=Problem(code=STILL_THERE, message=message))
 
 
 def _unprepared(status: str, last_line: str) -> StageDelayed | StageFailed:

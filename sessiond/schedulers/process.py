@@ -239,7 +239,7 @@ class Process:
         (look,) = self._looks([(session, _job_of(session))], done)
         over = self._is_over(look)
         if look.alive:
-            return HistoryDelayed(problem=Problem(code="history", message="the session's process still runs"))
+            return common.still_there("the session's process still runs")
         if over is None:
             return HistoryUnknown()
         if not over:

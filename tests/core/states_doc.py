@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from sessiond.core.link import LINK_EVENTS, LINK_IGNORED, LINK_TABLE, LinkState
 from sessiond.core.link import Rule as LinkRule
-from sessiond.core.session import State
+from sessiond.core.session import NO_ROOM, STILL_THERE, State
 from sessiond.core.table import (
     ANSWERS,
     DEADLINES,
@@ -81,8 +81,11 @@ def _deadline(state: State) -> str:
         return "the service's `ready_within`"
     if seconds == MAX_WAIT:
         return "`--max-wait`, if it was said; for its first node"
-    room = "; does not count while there is no room" if state in PAUSED_BY else ""
-    return (f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min") + room
+    paused = f"; does not count while {_PAUSED[PAUSED_BY[state]]}" if state in PAUSED_BY else ""
+    return (f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min") + paused
+
+
+_PAUSED = {NO_ROOM: "there is no room", STILL_THERE: "the scheduler, asked for the job alone, has it"}
 
 
 def _rules() -> str:

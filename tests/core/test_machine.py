@@ -11,6 +11,7 @@ from sessiond.core.events import (
     CancelSent,
     DeadlineExpired,
     EndpointPublished,
+    HistoryDelayed,
     HistoryUnknown,
     IdleOver,
     IdleWarned,
@@ -35,7 +36,7 @@ from sessiond.core.events import (
     TunnelUp,
 )
 from sessiond.core.machine import create, deadline_s, step
-from sessiond.core.session import NO_ROOM, Outcome, Phase, Problem, State
+from sessiond.core.session import NO_ROOM, STILL_THERE, Outcome, Phase, Problem, State
 from tests.core.builders import JOB, NOW, WRONG, Story, a_session, an_endpoint
 
 UP = (Staged(), Submitted(job=JOB), JobRunning(nodes=("n1",)), EndpointPublished(endpoint=an_endpoint()), TunnelUp())
@@ -320,6 +321,18 @@ def test_want_of_room_is_waited_for(state: State) -> None:
     assert deadline_s(session) is not None
     assert deadline_s(replace(session, problem=Problem(code=NO_ROOM, message="the disk is full"))) is None
     assert deadline_s(replace(session, problem=WRONG)) is not None
+
+
+def test_a_job_that_its_scheduler_has_is_not_lost() -> None:
+    """It is not listed, and asked for it alone the scheduler says that it is there: that is no absence to count."""
+    session = a_session(State.VERIFY)
+    assert deadline_s(session) is not None
+    there = step(session, HistoryDelayed(problem=Problem(code=STILL_THERE, message="it still has it")), NOW).after
+    assert State.VERIFY is there.state
+    assert deadline_s(there) is None
+    silent = step(there, RetryDue(), NOW).after
+    silent = step(silent, HistoryDelayed(problem=WRONG), NOW).after
+    assert deadline_s(silent) is not None
 
 
 def test_a_suspended_job_starts_nothing_and_is_not_late() -> None:

@@ -26,7 +26,7 @@ from sessiond.core.events import (
 )
 from sessiond.core.ids import JobId
 from sessiond.core.report import JobReport
-from sessiond.core.session import Endpoint, Outcome, Phase, Session
+from sessiond.core.session import STILL_THERE, Endpoint, Outcome, Phase, Session
 from sessiond.core.spec import ServiceFile
 from sessiond.schedulers.process import Process
 
@@ -172,6 +172,7 @@ def test_running_session_is_seen_with_its_start_and_end(machine: Machine) -> Non
     assert {} == snapshot.failures
     history = Process().read_history(session, machine.run(Process().history(session)))
     assert isinstance(history, HistoryDelayed)
+    assert STILL_THERE == history.problem.code
 
 
 def test_endpoints_of_others_and_invalid_ones_are_dropped(machine: Machine) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sessiond.core.errors import Unreadable
 from sessiond.core.events import HistoryDelayed, HistoryUnknown, JobEnded
-from sessiond.core.session import Outcome
+from sessiond.core.session import STILL_THERE, Outcome
 from sessiond.schedulers.slurm.dialect import Slurm
 
 from .batch_site import Recording
@@ -71,7 +71,9 @@ def test_live_job_has_no_history(name: str) -> None:
     """Whoever says that it lives is believed, whatever the session's record of an earlier run says."""
     record, job = control(f"scontrol_show_job_{name}")
     own = word(status="0", run=f"{job}.0", reason="exit")
-    assert isinstance(asked(NO_ACCOUNTING, record, own, job), HistoryDelayed)
+    event = asked(NO_ACCOUNTING, record, own, job)
+    assert isinstance(event, HistoryDelayed)
+    assert STILL_THERE == event.problem.code
 
 
 def test_number_that_is_another_session_s_now_tells_nothing() -> None:
@@ -99,7 +101,9 @@ def test_accounting_s_columns_may_be_cut(state: str) -> None:
 
 def test_accounting_that_lags_behind_ends_nothing() -> None:
     """RUNNING there and unknown to the controller: it is asked again."""
-    assert isinstance(asked(sacct("RUNNING"), PURGED), HistoryDelayed)
+    event = asked(sacct("RUNNING"), PURGED)
+    assert isinstance(event, HistoryDelayed)
+    assert STILL_THERE != event.problem.code
 
 
 def test_recorded_accounting_is_read() -> None:

@@ -96,8 +96,9 @@ class Pbs(Batch):
         known = listed.jobs.get(job.id)
         if known is not None and is_ours(session, known):
             if phase_of(known.state) is not Phase.ENDED:
-                message = f"the scheduler still has it as {common.printable(known.state) or 'a job without a state'}"
-                return HistoryDelayed(problem=Problem(code="history", message=message))
+                return common.still_there(
+                    f"the scheduler still has it as {common.printable(known.state) or 'a job without a state'}"
+                )
             run = current(known, job, begun)
             return _ended(known, record_of(said, job, run) if run is not None else None, said)
         if known is None and job.id not in listed.absent:

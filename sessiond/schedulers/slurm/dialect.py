@@ -95,6 +95,9 @@ class Slurm(Batch):
             if state not in look.OVER:
                 known = "has it" if state in PHASES else "speaks of it"
                 message = f"the scheduler still {known} as {common.printable(state)}"
+                if controlled is not None:
+                    return common.still_there(message)
+                # Accounting that was not told of an end says RUNNING for ever (sacctmgr show runawayjobs, Slurm 22.05).
                 return HistoryDelayed(problem=Problem(code="history", message=message))
         own = end.own_end(said, job.id, job.restarts)
         verdict = _verdict(controlled, accounted)
