@@ -21,6 +21,8 @@ FULL_KIB = 16 * 1024
 _HEAD = f"{common.RECORD}sessiond".encode()
 _NO_ACCOUNTING = re.compile(r"accounting storage is disabled|slurmdbd|unable to contact.*database", re.IGNORECASE)
 _NO_ROOM = re.compile(r"space|quota", re.IGNORECASE)
+_UNFINISHED = re.compile(r"syntax error|unexpected (EOF|end of file)")
+"""What bash 3.2 to 5.2 says of lines that it cannot read."""
 _TIMED_OUT = ("124", "137", "143")
 """How coreutils' and busybox's timeout(1) end when they had to end what they ran; busybox 1.35 ends with 143."""
 _SHARED = frozenset(
@@ -28,6 +30,9 @@ _SHARED = frozenset(
     | {"wekafs", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "9p", "virtiofs", "cifs", "smb3"}
 )
 _VOLATILE = frozenset({"tmpfs", "ramfs", "overlay"})
+
+
+_PARTS = ("check_ask.sh", "check_slurm.sh", "check_pbs.sh", "check_setup.sh", "check_place.sh", "check.sh")
 
 
 class Grade(StrEnum):
@@ -51,13 +56,12 @@ class Finding:
 def look(workdir: str, scheduler: str, setup: str = "") -> Command:
     """Look at everything that can be looked at there. ``scheduler`` is slurm, pbs or none, ``setup`` shell lines that
     are put before."""
-    payload = setup.rstrip("\n") + "\n" if setup.strip() else ""
     kind = ("batch.sh", f"{scheduler}.sh") if scheduler in _KINDS else ()
     return common.shell(
-        common.script(*kind, "check_ask.sh", "check_slurm.sh", "check_pbs.sh", "check_place.sh", "check.sh"),
+        common.script(*kind, *_PARTS),
         workdir,
         scheduler,
-        payload=payload,
+        payload=common.whole_lines(setup),
         timeout_s=TIMEOUT_S,
     )
 
@@ -76,6 +80,7 @@ def read_look(
         _noise(done),
         *_clock(facts, asked_at, answered_at),
         *_tools(facts),
+        *_setup(facts),
         *(_scheduler(facts, kind) if kind else ()),
         *(_strays(facts, ours, kind) if kind else ()),
         *_folder(facts, proved_shared=proved_shared, jobs=kind is not None),
@@ -140,6 +145,31 @@ def _tools(facts: Facts) -> Iterator[Finding]:
         yield Finding(what="tools", grade=Grade.BAD, text=f"not there: {missing}", remedy=remedy)
     else:
         yield Finding(what="tools", grade=Grade.OK, text="the programs that sessions need are there")
+
+
+def _setup(facts: Facts) -> Iterator[Finding]:
+    """How the cluster's `setup` fared. Every session there, and every preparation, begins with its lines."""
+    for how, complaint in _all(facts, "setup", 2):
+        words = complaint.replace("/dev/fd/4: ", "")
+        bad, warn = Grade.BAD, Grade.WARN
+        if how == "through" and not words:
+            yield Finding(what="setup", grade=Grade.OK, text="the lines of `setup` run there without a complaint")
+        elif how in _TIMED_OUT:
+            text = "the lines of `setup` do not come to an end there: given up after 15 s"
+            remedy = "let them ask nothing and wait for nothing; every session there begins with them"
+            yield Finding(what="setup", grade=bad, text=text, remedy=remedy)
+        elif how != "through":
+            said = f": {words}" if words else ""
+            text = f"the lines of `setup` end the shell, with status {how}{said}"
+            remedy = "leave out `exit`, `exec` and `set -e` there; no session gets further than these lines"
+            yield Finding(what="setup", grade=bad, text=text, remedy=remedy)
+        elif _UNFINISHED.search(words):
+            text = f"bash cannot read the lines of `setup`: {words}"
+            yield Finding(what="setup", grade=bad, text=text, remedy="correct them in config.toml; no session starts")
+        else:
+            text = f"the lines of `setup` complain: {words}"
+            remedy = "correct them in config.toml, if what they say matters: services start all the same"
+            yield Finding(what="setup", grade=warn, text=text, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,11 @@ def shell(text: str, *args: str, payload: str = "", timeout_s: float, urgent: bo
     return Command(argv=("sh", "-s", "--", *args), stdin=text.encode("utf-8"), timeout_s=timeout_s, urgent=urgent)
 
 
+def whole_lines(setup: str) -> str:
+    """A cluster's shell lines as `shell` takes them; empty where they say nothing."""
+    return setup.rstrip("\n") + "\n" if setup.strip() else ""
+
+
 def reply(done: Completed) -> list[list[str]]:
     """The records of a script's reply, each a list of fields; what a login shell printed before it is skipped.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sessiond.core.command import Command
@@ -273,6 +275,25 @@ def test_setup_may_choose_among_several_slurms(site: Site, setup: str) -> None:
     done = site.machine.run(Slurm().submit(session, 1))
     assert Submitted(job=JobId("815")) == Slurm().read_submit(session, done)
     assert ["/etc/b/slurm.conf"] == site.lines("chosen")
+
+
+def test_a_rehearsal_has_the_setup_before_there_is_a_folder(site: Site) -> None:
+    """It comes before the job script, of which sbatch reads every line; and it is on no command line."""
+    plain = site.staged()
+    session = replace(plain, spec=replace(plain.spec, jobdir=f"{site.machine.root}/none yet/sessiond/{plain.id}"))
+    hidden = hide(site)
+    (hidden / "sbatch").write_text('#!/bin/sh\ncat >"$SITE/script"; echo "sbatch: Job 1 to start at x" >&2\n')
+    setup = f"# Where it is here:\n\nexport PATH=$PATH:{hidden}"
+    command = Slurm().rehearse(replace(session, spec=replace(session.spec, setup=setup)))
+    assert command is not None
+    done = site.machine.run(elsewhere(site, command))
+    assert "the scheduler would take it" in Slurm().read_rehearse(session, done)
+    assert Slurm().job_scripts(session)["job.sh"].decode() == (site.root / "script").read_text()
+    assert str(hidden) not in " ".join(command.argv)
+    without = Slurm().rehearse(session)
+    assert without is not None
+    with pytest.raises(Unreadable, match="there is no sbatch"):
+        Slurm().read_rehearse(session, site.machine.run(elsewhere(site, without)))
 
 
 def test_setup_that_says_nothing_of_slurm_is_not_run_for_its_commands(site: Site) -> None:

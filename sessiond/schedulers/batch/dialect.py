@@ -173,7 +173,7 @@ class Batch(ABC):
     def partitions(self, setup: str) -> Command | None:
         """Ask which partitions or queues there are."""
         names = ("batch.sh", f"{self.name}.sh", f"{self.name}_partitions.sh", "batch_partitions.sh")
-        payload = setup.rstrip("\n") + "\n" if setup.strip() else ""
+        payload = common.whole_lines(setup)
         return common.shell(common.script(*names), payload=payload, timeout_s=100)
 
     @abstractmethod
@@ -228,10 +228,13 @@ class Batch(ABC):
 
     # Parts.
 
-    def ask(self, session: Session, *words: str, payload: str = "") -> Command:
-        """One question to a program of the scheduler's, which may read ``payload``."""
+    def ask(self, session: Session, *words: str, payload: str = "", setup: str = "") -> Command:
+        """One question to a program of the scheduler's, which may read ``payload``. ``setup`` are the cluster's shell
+        lines, where the session's folder is not there yet to have them."""
         text = common.script("batch.sh", f"{self.name}.sh", "batch_ask.sh")
-        return common.shell(text, common.folder_of(session), *words, payload=payload, timeout_s=100)
+        own = common.whole_lines(setup)
+        count = str(own.count("\n"))
+        return common.shell(text, common.folder_of(session), count, *words, payload=own + payload, timeout_s=100)
 
     def job_of(self, session: Session) -> JobRef:
         """The session's job, which it must have."""

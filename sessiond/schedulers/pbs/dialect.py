@@ -114,7 +114,8 @@ class Pbs(Batch):
         """Ask what the queue is like: PBS has nobody who would say more, submitting nothing. Raises SpecError."""
         self.job_scripts(session)
         queue = queue_of(session)
-        return self.ask(session, "qstat", "-Q", "-f", queue) if queue else self.ask(session, "qstat", "-B", "-f")
+        words = ("-Q", "-f", queue) if queue else ("-B", "-f")
+        return self.ask(session, "qstat", *words, setup=session.spec.setup)
 
     def read_rehearse(self, session: Session, done: Completed) -> str:
         """The answer in a sentence. Raises Refused where the queue would not take it, Unreadable."""

@@ -4,6 +4,7 @@
 # Arguments: workdir, scheduler (slurm, pbs, none). Input: the cluster's setup lines. Reply: records KEY, VALUE..., in no order that matters:
 #   now SECONDS · host NAME · missing TOOL... · version PROGRAM TEXT (empty: not there)
 #   asked WHAT STATUS TEXT (124, 137, 143: no answer in time) · job ID NAME · setting NAME VALUE · linger yes|no|unknown
+#   setup through|STATUS TEXT (how the lines ended, their first complaint; not there: no lines, or nothing to try them with)
 #   workdir PATH · written STATUS TEXT · free KIBIBYTES FILESYSTEM MOUNTPOINT TYPE
 # Exit status: 0.
 
@@ -22,6 +23,7 @@ main() {
     command -v "$tool" >/dev/null || missing="$missing $tool"
   done
   record missing "${missing# }"
+  look_at_setup
   look_at_folder "$1"
   look_at_linger
   case $2 in

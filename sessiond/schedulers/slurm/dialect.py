@@ -120,7 +120,8 @@ class Slurm(Batch):
 
     def rehearse(self, session: Session) -> Command | None:
         """Ask Slurm what it would say to the session's job, submitting nothing. Raises SpecError."""
-        return self.ask(session, "sbatch", "--test-only", payload=self.job_scripts(session)["job.sh"].decode())
+        job = self.job_scripts(session)["job.sh"].decode()
+        return self.ask(session, "sbatch", "--test-only", payload=job, setup=session.spec.setup)
 
     def read_rehearse(self, session: Session, done: Completed) -> str:
         """Its answer in a sentence. Raises Refused with the scheduler's own words, Unreadable."""
