@@ -21,6 +21,7 @@ from sessiond.config.model import Gateway
 from sessiond.core.errors import Refused
 from sessiond.runtime.tunnel import Peer
 from tests.api.conftest import Api, House
+from tests.ports import neighbours
 
 pytestmark = pytest.mark.anyio
 
@@ -357,14 +358,18 @@ async def address(facts: Facts, gateway: Gateway | None) -> tuple[int, tuple[str
 
 async def test_it_is_at_the_port_after_the_gateways() -> None:
     """Where another program has that one it takes a free one, says so, and keeps it."""
-    facts = Facts()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        gateway = Gateway(port=taken.getsockname()[1] - 1)
+    facts, (first, second, third) = Facts(), neighbours(3)
+    gateway = Gateway(port=first)
+    with socket.create_server(("127.0.0.1", second)):
         port, warnings = await address(facts, gateway)
-        assert gateway.port + 1 != port
+        assert second != port
         assert f"so the dashboard listens on {port}" in warnings[0]
-    assert port == (await address(facts, gateway))[0]
-    assert (gateway.port + 1, ()) == await address(Facts(), gateway)
+    ((key, kept),) = facts.items()
+    assert str(port) == kept
+    # Anybody may have that one by now, but not this one.
+    facts[key] = str(third)
+    assert third == (await address(facts, gateway))[0]
+    assert (second, ()) == await address(Facts(), gateway)
 
 
 async def test_without_a_gateway_there_is_none() -> None:

@@ -33,6 +33,7 @@ from sessiond.runtime.launch import Place, Request
 from sessiond.runtime.listener import bind
 from sessiond.runtime.postmortem import PostMortems
 from sessiond.store.store import Store
+from tests.ports import OWN
 from tests.runtime.scripted import LOCAL, World, world
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,7 @@ async def house(root: Path) -> AsyncIterator[House]:
             )
             place = Place(name=LOCAL, modes=(Mode.LOCAL,), workdir=str(root), setup="", defaults={}, user="alice")
             folders = Folders(root / "sessions")
-            ports = (50000, 55500)
+            ports = (OWN.start, OWN.stop - 1)
             starter = Starter(desk, store, here.standing, Local(), LIB, ports, lambda: {LOCAL: place}, folders)
             postmortems = PostMortems(here.group, clock, desk.clusters, folders, lambda _session: "")
             routes = SessionRoutes(desk, starter, store, folders, here.lanes.settled, postmortems)

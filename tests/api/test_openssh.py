@@ -19,6 +19,7 @@ import pytest
 from sessiond.config.model import ClusterConfig, Ssh
 from sessiond.core.spec import Mode
 from tests.api.reach_house import FRONTIER, LOCAL, House, house
+from tests.ports import neighbours
 
 pytestmark = [
     pytest.mark.anyio,
@@ -50,8 +51,7 @@ def server() -> Iterator[Server]:
         root = Path(made)
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", root / name], check=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = neighbours(1).start
         lines = [
             f"Port {port}",
             "ListenAddress 127.0.0.1",

@@ -54,6 +54,7 @@ from sessiond.runtime.listener import reserve
 from sessiond.runtime.standing import StandingWork
 from sessiond.runtime.timers import Timers
 from sessiond.store.store import ActionPhase, Loaded, Store
+from tests.ports import OWN
 from tests.runtime.memory import Memory
 
 E = TypeVar("E")
@@ -368,7 +369,7 @@ class World:
 
     async def begin(self, number: int = 0, prepare: Callable[[SessionId], None] | None = None) -> SessionId:
         """A new session, with a port of its own; ``prepare`` is told its id before anybody acts on it."""
-        listener = await reserve(50000, 55500, {s.open_port for s in self.engine.live()}, 50000 + 97 * number)
+        listener = await reserve(OWN.start, OWN.stop - 1, {s.open_port for s in self.engine.live()}, OWN.start)
         session = a_session(self.clock.now(), number, listener.port)
         if prepare is not None:
             prepare(session.id)

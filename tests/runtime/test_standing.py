@@ -10,7 +10,8 @@ import pytest
 from sessiond.core.errors import HostDown, NotSent
 from sessiond.core.events import StopRequested
 from sessiond.core.session import Phase, State
-from sessiond.runtime.listener import bind, reserve
+from sessiond.runtime.listener import bind
+from tests.ports import neighbours
 from tests.runtime.conftest import VirtualClock
 from tests.runtime.connector import ScriptedConnector
 from tests.runtime.scripted import ScriptedCluster, a_session, world
@@ -91,7 +92,7 @@ async def test_a_requeue_keeps_the_door_and_finds_the_new_endpoint(virtual: Virt
 
 async def test_a_port_that_somebody_has_is_waited_for(virtual: VirtualClock, tmp_path: Path) -> None:
     """After a restart, say: it is told once, the session is not called running, and it is as soon as it has it."""
-    squatter = await reserve(50000, 55500, (), 54321)
+    squatter = await bind(neighbours(1).start)
     try:
         async with world(virtual, tmp_path) as here:
             session = (await here.engine.create(a_session(virtual.now(), 1, squatter.port))).id
@@ -110,7 +111,7 @@ async def test_a_port_that_somebody_has_is_waited_for(virtual: VirtualClock, tmp
 async def test_a_door_that_was_never_needed_is_taken_back(virtual: VirtualClock, tmp_path: Path) -> None:
     """A session that was refused leaves its port free."""
     async with world(virtual, tmp_path) as here:
-        listener = await reserve(50000, 55500, (), 53210)
+        listener = await bind(neighbours(1).start)
         here.standing.hand_over(listener)
         here.standing.take_back(listener)
         here.standing.take_back(listener)
@@ -120,7 +121,7 @@ async def test_a_door_that_was_never_needed_is_taken_back(virtual: VirtualClock,
 async def test_a_stop_while_the_door_is_waited_for_ends_the_waiting(virtual: VirtualClock, tmp_path: Path) -> None:
     """Nobody goes on trying for a session that is over."""
     async with world(virtual, tmp_path) as here:
-        squatter = await reserve(50000, 55500, (), 52109)
+        squatter = await bind(neighbours(1).start)
         session = (await here.engine.create(a_session(virtual.now(), 1, squatter.port))).id
         await here.engine.ask(session, StopRequested())
         await here.reaches(State.ENDED, [session])

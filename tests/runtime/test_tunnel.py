@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,8 +14,9 @@ import pytest
 from anyio.abc import ByteStream
 
 from sessiond.core.errors import NotSent
-from sessiond.runtime.listener import reserve
+from sessiond.runtime.listener import bind
 from sessiond.runtime.tunnel import Peer, Tunnel
+from tests.ports import neighbours
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +64,7 @@ async def door(allow: Callable[[Peer], bool] = lambda _: True, **options: Any) -
         carried[0] += inward
         carried[1] += outward
 
-    listener = await reserve(20000, 32000, set(), 20000 + os.getpid() % 12000)
+    listener = await bind(neighbours(1).start)
 
     async def allowed(peer: Peer) -> bool:
         return allow(peer)
@@ -252,7 +252,7 @@ async def test_the_connections_are_limited() -> None:
 
 async def test_the_listener_outlives_the_serving() -> None:
     """A serve that was cancelled can be begun again at the same port, and closing frees it."""
-    listener = await reserve(20000, 32000, set(), 20000 + os.getpid() % 12000)
+    listener = await bind(neighbours(1).start)
     service = Service()
     service.down = "nothing there"
     tunnel = Tunnel(listener, service.dial, everybody, lambda _in, _out: None, hold_s=0)

@@ -6,7 +6,6 @@ import errno
 import os
 import resource
 import socket
-from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -14,29 +13,15 @@ import pytest
 from sessiond.core.errors import NotSent, TooMany
 from sessiond.runtime import listener as listener_module
 from sessiond.runtime.listener import bind, reserve
+from tests.ports import neighbours
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def block() -> Iterator[int]:
-    """The first of three neighbouring free ports outside the kernel's own range."""
-    for first in range(20000 + os.getpid() % 5000, 30000, 3):
-        held = []
-        try:
-            for port in range(first, first + 3):
-                probe = socket.socket()
-                held.append(probe)
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        finally:
-            for probe in held:
-                probe.close()
-        yield first
-        return
-    pytest.skip("no three neighbouring free ports")
+def block() -> int:
+    """The first of three neighbouring free ports, which no other test process takes."""
+    return neighbours(3).start
 
 
 async def test_ports_are_taken_in_turn(block: int) -> None:
