@@ -23,6 +23,7 @@ from sessiond.core.lane import Ordered
 from sessiond.core.session import Problem, Session
 from sessiond.core.spec import LaunchSpec, ServiceSpec
 from sessiond.store import codec
+from tests.core.steady import steady
 
 from .samples import SECRET, SERVICE, session
 
@@ -59,6 +60,7 @@ EVENTS = st.one_of(*(anything(cls) for cls in kinds(event_module, Event)))
 ACTIONS = st.one_of(*(anything(cls) for cls in kinds(action_module, Action)))
 
 
+@steady
 @given(anything(Session))
 def test_a_session_comes_back(before: Session) -> None:
     """A session, its launch specification and its service folder survive being written and read."""
@@ -69,6 +71,7 @@ def test_a_session_comes_back(before: Session) -> None:
     assert (digest, service_doc) == codec.dump_service(service)
 
 
+@steady
 @given(EVENTS, st.lists(ACTIONS, max_size=2))
 def test_history_comes_back(event: Event, actions: list[Action]) -> None:
     """Every kind of event and action survives in a record."""
@@ -76,6 +79,7 @@ def test_history_comes_back(event: Event, actions: list[Action]) -> None:
     assert (event, orders) == codec.load_record(codec.dump_record(event, orders))
 
 
+@steady
 @given(ACTIONS)
 def test_the_journal_comes_back(action: Action) -> None:
     """Every kind of action survives in the journal."""
