@@ -19,13 +19,14 @@ async def test_virtual_day_takes_no_time(virtual: VirtualClock) -> None:
     began = time.monotonic()
     await virtual.sleep(86400)
     assert EPOCH + 86400 == virtual.now()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 60  # of which a busy machine may take some for other things
 
 
 async def test_system_clock_sleeps_its_time() -> None:
     """The system clock tells UTC and sleeps no less than asked, or not at all."""
     system: Clock = SystemClock()
-    assert abs(system.now() - time.time()) < 1
+    before, now, after = time.time(), system.now(), time.time()
+    assert before <= now <= after
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
     await system.sleep(0.05)
     assert time.clock_gettime(time.CLOCK_BOOTTIME) - began >= 0.05
