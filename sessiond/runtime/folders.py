@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from sessiond.core.ids import SessionId
@@ -18,6 +19,8 @@ from sessiond.render.url import slug
 from sessiond.runtime.bus import Published
 
 _SECRET_FILES = frozenset({"secrets.sh"})
+_ASIDE = ".new"
+"""How the names of files end that are being written; they begin with a full stop."""
 
 
 def job_status(session: Session) -> str:
@@ -70,7 +73,7 @@ class Folders:
         """Write one file, whole or not at all, readable by us alone."""
         target = self.of(session) / path
         self._make(target.parent)
-        aside = target.with_name(f".{target.name}.new")
+        aside = target.with_name(f".{target.name}{_ASIDE}")
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
         aside.replace(target)
@@ -101,9 +104,18 @@ class Folders:
             return b""
 
     def rendered(self, session: SessionId) -> Mapping[str, bytes]:
-        """What `keep` kept, by path; nothing before the session is prepared."""
+        """What `keep` kept, by path; nothing before the session is prepared.
+
+        A thread may call it while that is done, or undone: what is not whole yet, or is gone, is left out.
+        """
         root = self.of(session) / "rendered"
-        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+        found = {}
+        for folder, _, names in os.walk(root):  # Path.rglob raises where a folder goes in the midst of it (Python 3.11)
+            for name in names:
+                if not (name.startswith(".") and name.endswith(_ASIDE)):
+                    with suppress(FileNotFoundError):
+                        found[Path(folder, name).relative_to(root)] = Path(folder, name).read_bytes()
+        return {str(path): found[path] for path in sorted(found)}
 
     def publish(self, published: Published) -> None:
         """Write ``service.json`` for a transition. A full disk must not stop the session: the next one writes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,32 @@ def test_what_is_kept_of_the_rendered_files(tmp_path: Path) -> None:
     found = {p.relative_to(folders.of(session.id)).as_posix(): p for p in tmp_path.rglob("*") if p.is_file()}
     assert {"rendered/session.sh", "rendered/utils/notify.sh"} == set(found)
     assert {0o600} == {stat.S_IMODE(p.stat().st_mode) for p in found.values()}
+
+
+def test_scripts_are_read_while_they_are_written_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person may look at any moment: they see whole files alone, and what is gone meanwhile is no error."""
+    folders, session = Folders(tmp_path), a_session()
+    assert {} == folders.rendered(session.id)
+    folders.keep(session.id, {"session.sh": b"a", "utils/notify.sh": b"b"})
+    replace_file, seen = Path.replace, list[Mapping[str, bytes]]()
+
+    def looked_at(aside: Path, target: Path) -> Path:
+        seen.append(folders.rendered(session.id))
+        return replace_file(aside, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", looked_at)
+        folders.keep(session.id, {"session.sh": b"c", "inputs.sh": b"d"})
+    assert [{"session.sh": b"a", "utils/notify.sh": b"b"}, {"session.sh": b"c", "utils/notify.sh": b"b"}] == seen
+    assert ["inputs.sh", "session.sh", "utils/notify.sh"] == list(folders.rendered(session.id))
+    read = Path.read_bytes
+
+    def forgotten(path: Path) -> bytes:
+        folders.remove(session.id)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", forgotten)
+    assert {} == folders.rendered(session.id)
 
 
 def test_every_folder_is_the_users_own(tmp_path: Path) -> None:
