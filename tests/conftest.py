@@ -6,6 +6,14 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
+
+from tests.core.steady import steady
+
+# Also for tests that set nothing: without a variable CI hypothesis takes other examples each time, and refuses one
+# that a busy machine holds up for a quarter of a second.
+settings.register_profile("steady", steady)
+settings.load_profile("steady")
 
 
 @pytest.fixture
