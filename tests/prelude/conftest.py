@@ -120,7 +120,11 @@ def trial(tmp_path: Path) -> Iterator[MakeTrial]:
             process.wait()
             if process.stdin:
                 process.stdin.close()
-        for line in (one.folder / "ports").read_text().splitlines() if (one.folder / "ports").exists() else ():
-            Path(f"/tmp/{line.split()[0]}.port.used").unlink(missing_ok=True)
+        for port in (one.folder / "ports").read_text().split() if (one.folder / "ports").exists() else ():
+            file = Path(f"/tmp/{port}.port.used")
+            # A session of another test may have taken over what this one left.
+            with suppress(FileNotFoundError):
+                if one.session.tag in file.read_text():
+                    file.unlink()
         for left in Path("/tmp").glob(f"{one.session.tag}.*"):
             rmtree(left)

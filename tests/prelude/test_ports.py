@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from random import sample
 from uuid import uuid4
 
 import pytest
@@ -43,22 +42,6 @@ def listening(port: int = 0, host: str = "127.0.0.1") -> Iterator[int]:
         yield squatter.getsockname()[1]
 
 
-@contextmanager
-def listening_in_range(host: str) -> Iterator[int]:
-    """A listener of another program on a port that could be chosen, but that no session has reserved just now."""
-    for port in sample(range(6064, 9000), 100):
-        if Path(f"/tmp/{port}.port.used").exists():
-            continue
-        with suppress(OSError), ExitStack() as stack:
-            stack.enter_context(listening(port, host))
-            held = stack.pop_all()
-            break
-    else:
-        raise AssertionError("no free port on this machine")
-    with held:
-        yield port
-
-
 def bash(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     """Run ``script`` with the port functions, this process being the watcher."""
     return subprocess.run(
@@ -72,6 +55,25 @@ def bash(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+    )
+
+
+@contextmanager
+def own_ports(folder: Path) -> Iterator[tuple[int, int]]:
+    """Two free ports of those that sessions choose from, reserved as sessions do: nobody takes them meanwhile."""
+    chosen = bash(folder, "sessiond_choose_port && sessiond_choose_port").stdout.split()
+    try:
+        first, second = map(int, chosen)
+        yield first, second
+    finally:
+        bash(folder, "sessiond_release")
+
+
+def only(first: int, second: int) -> str:
+    """Choose a port where but two can be reserved, beginning at the first of them."""
+    return (
+        f'sessiond_reserve() {{ [ "$1" = {first} ] || [ "$1" = {second} ]; }}\n'
+        f"unset RANDOM; RANDOM={first - 6064}\nsessiond_choose_port"
     )
 
 
@@ -89,7 +91,7 @@ def runs(pid: str) -> bool:
     """Whether the process is there and no zombie: in a container nobody may collect those."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -252,10 +254,11 @@ def test_a_killed_session_leaves_a_list_to_release(trial: MakeTrial) -> None:
     sync.read_text()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    port = (one.folder / "ports").read_text().strip()
-    assert [port] == reserved(one, port)
+    # One that another session was about to have is listed, too.
+    ports = (one.folder / "ports").read_text().split()
+    assert [one.fields("endpoint")["port"]] == reserved(one, *ports)
     bash(one.folder, f"SESSIOND_TAG={one.session.tag}; sessiond_release")
-    assert [] == reserved(one, port)
+    assert [] == reserved(one, *ports)
 
 
 _NO_PROC = "sessiond_sockets() { return 1; }\n"
@@ -269,35 +272,29 @@ _NO_PROC = "sessiond_sockets() { return 1; }\n"
 )
 def test_a_port_somebody_listens_on_is_not_chosen(tmp_path: Path, host: str, proc: str) -> None:
     """Only a busy port and a free one can be had: it is the free one, also where the kernel does not tell."""
-    free = 9000
-    with listening_in_range(host) as busy:
-        done = bash(
-            tmp_path, f'{proc}sessiond_reserve() {{ [ "$1" = {busy} ] || [ "$1" = {free} ]; }}\nsessiond_choose_port'
-        )
+    with own_ports(tmp_path) as (busy, free), listening(busy, host):
+        done = bash(tmp_path, proc + only(busy, free))
     assert f"{free}\n" == done.stdout
 
 
 def test_a_port_that_cannot_be_bound_yet_is_not_chosen(tmp_path: Path) -> None:
     """A server that closed its connections and went leaves its port unusable for a while: it is left out."""
-    with ExitStack() as client_stack:
-        with socket.socket() as server:
-            for port in sample(range(6064, 9000), 100):
-                with suppress(OSError):
-                    server.bind(("127.0.0.1", port))
-                    break
-            server.listen()
-            client = client_stack.enter_context(socket.create_connection(server.getsockname()))
+    with own_ports(tmp_path) as (left, free):
+        with socket.create_server(("127.0.0.1", left)) as server, socket.create_connection(("127.0.0.1", left)) as peer:
             server.accept()[0].close()
-        assert b"" == client.recv(1)
-    choose = f'sessiond_reserve() {{ [ "$1" = {port} ] || [ "$1" = 9000 ]; }}\nsessiond_choose_port'
-    assert "9000\n" == bash(tmp_path, choose).stdout
+            assert b"" == peer.recv(1)
+        assert f"{free}\n" == bash(tmp_path, only(left, free)).stdout
+
+
+# The kernel tells of no socket: what other programs have just now is no matter here.
+_NOBODY = "sessiond_sockets() { :; }\nsessiond_reserve() { :; }\n"
 
 
 def test_outgoing_ports_are_left_out(tmp_path: Path) -> None:
     """Ports of the kernel's own range come last, and are still taken where there are no others."""
-    done = bash(tmp_path, "sessiond_ephemeral() { echo 6064 8999; }\nsessiond_reserve() { :; }\nsessiond_choose_port")
+    done = bash(tmp_path, f"{_NOBODY}sessiond_ephemeral() {{ echo 6064 8999; }}\nsessiond_choose_port")
     assert "9000\n" == done.stdout
-    done = bash(tmp_path, "sessiond_ephemeral() { echo 1024 65535; }\nsessiond_reserve() { :; }\nsessiond_choose_port")
+    done = bash(tmp_path, f"{_NOBODY}sessiond_ephemeral() {{ echo 1024 65535; }}\nsessiond_choose_port")
     assert 6064 <= int(done.stdout) <= 9000
 
 
