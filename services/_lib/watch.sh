@@ -150,13 +150,14 @@ trap 'sessiond_signal TERM' TERM
 trap 'sessiond_signal INT' INT
 trap 'sessiond_signal HUP' HUP
 # displayErrorMessage somewhere below the service's shell. Schedulers send this signal too; then it means nothing here.
-trap 'sessiond_interrupted=yes; [ ! -f .failure ] || sessiond_end' USR1
+trap 'sessiond_interrupted=yes; if [ -f .failure ]; then sessiond_gave_up=yes; sessiond_end; fi' USR1
 
 if [ -n "${SESSIOND_OPEN_PORT-}" ]; then
   sessiond_scout < /dev/null > /dev/null 2>&1 &
   sessiond_scouting=$!
 fi
 for ((sessiond_try = 0; sessiond_try <= sessiond_retries; sessiond_try++)); do
+  sessiond_service="" sessiond_gave_up=""
   # Bash lets background jobs ignore these two signals; a server, and what runs in it, must be open to them.
   (
     trap - INT QUIT
@@ -164,7 +165,7 @@ for ((sessiond_try = 0; sessiond_try <= sessiond_retries; sessiond_try++)); do
   ) < /dev/null &
   sessiond_service=$!
   # A signal that came before the line above could not be passed on.
-  if [ -n "$sessiond_caught" ]; then sessiond_end; fi
+  if [ -n "$sessiond_caught$sessiond_gave_up" ]; then sessiond_end; fi
   # A signal ends `wait` early; what it reports then is not the service's end.
   sessiond_interrupted=yes
   while [ -n "$sessiond_interrupted" ]; do

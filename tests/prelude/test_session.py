@@ -105,6 +105,19 @@ def test_display_error_message_ends_the_session(trial: MakeTrial, template: str)
     assert 0o600 == stat.S_IMODE((one.folder / "failure").stat().st_mode)
 
 
+def test_a_message_that_comes_before_the_watcher_knows_its_service(trial: MakeTrial) -> None:
+    """On a busy machine the service may say that it gives up before the shell that started it has its number."""
+    one = trial('(displayErrorMessage "no luck") &\nsleep 1000\n')
+    watch = one.folder / "lib" / "watch.sh"
+    knows = "  sessiond_service=$!\n"
+    before, after = watch.read_text().split(knows)
+    held = '  until [ -n "${sessiond_interrupted-}" ]; do sleep 0.05; done\n'
+    watch.write_text(f"{before}{held}{knows}{after}")
+    assert 1 == one.run()
+    assert ("1", "exit") == ended(one)
+    assert "no luck\n" == (one.folder / "failure").read_text()
+
+
 def test_display_error_message_is_bounded(trial: MakeTrial) -> None:
     """A message is cut at a thousand bytes; an empty one is replaced by a sentence."""
     one = trial("displayErrorMessage \"$(printf 'x%.0s' {1..5000})\"\n")
