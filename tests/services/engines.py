@@ -87,10 +87,12 @@ def without_runtimes(base: Path, environment: dict[str, str], *but: str) -> Path
     return folder
 
 
-def golden(words: list[str], house: House, **more: str) -> str:
-    """A command line as it is kept in a file: a word a line, without what differs from run to run.
+def check_golden(kept: Path, words: list[str], house: House, port: str, **more: str) -> None:
+    """A command line is the one in ``kept``, a word a line, but for what differs from run to run.
 
-    ``more``: what else differs, by the name it is kept under. A script among the words is a file of its own.
+    ``more``: what else differs, by the name it is kept under. A script among the words is a file of its own. The port
+    is put into what is kept, and not the other way round: it may happen to be the number of a port in the container.
+    With UPDATE_GOLDEN=1 the file is written anew; read the diff.
     """
     names = {
         house.path("lib/container_jupyter.sh").read_text().rstrip("\n"): "JUPYTER",
@@ -102,7 +104,10 @@ def golden(words: list[str], house: House, **more: str) -> str:
     text = "".join(f"{word}\n" for word in words)
     for old, new in names.items():
         text = text.replace(old, new)
-    return re.sub(r"\bsd-\w+(\.\w+)?", "SESSION", text)
+    text = re.sub(r"\bsd-\w+(\.\w+)?", "SESSION", text)
+    if os.environ.get("UPDATE_GOLDEN"):
+        kept.write_text(re.sub(rf"\b{port}\b", "PORT", text))
+    assert re.sub(r"\bPORT\b", port, kept.read_text()) == text
 
 
 def _program(file: Path, text: str) -> None:

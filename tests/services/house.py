@@ -8,7 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import STDOUT
@@ -114,7 +114,8 @@ def build(base: Path, service: str, listen: Listen = Listen.LOOPBACK, **params: 
         target.chmod(0o700)
     home = base / "home"
     home.mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "SESSIOND"))}
+    ours = ("JUPYTER", "SESSIOND", "SLURM")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {
         "HOME": str(home),
         "SESSIOND_ENVS": str(ENVS),
@@ -167,7 +168,8 @@ async def session(house: House) -> AsyncIterator[Process]:
             with anyio.CancelScope(shield=True):
                 await process.wait()
         for pid in processes(house):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGKILL)
 
 
 @asynccontextmanager
@@ -233,9 +235,12 @@ def taken_port() -> Iterator[int]:
 
 
 async def _published(house: House, process: Process) -> dict[str, str]:
+    """The endpoint of this run: at its beginning that of the run before may still be there."""
     while True:
-        if house.path("endpoint").exists():
-            return dict(line.split("=", 1) for line in house.path("endpoint").read_text().splitlines())
+        with suppress(FileNotFoundError):
+            found = dict(line.split("=", 1) for line in house.path("endpoint").read_text().splitlines())
+            if found["run"] == f"{process.pid}.0":
+                return found
         assert process.returncode is None, log_of(house)
         await anyio.sleep(0.05)
 
@@ -252,8 +257,8 @@ async def _answers(endpoint: dict[str, str], probe: str) -> bool:
     except OSError:
         return False
     async with stream:
-        await stream.send(f"GET /{probe} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         try:
+            await stream.send(f"GET /{probe} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
             head = await stream.receive()
             return head.startswith(b"HTTP/1.") and head[9:10] < b"5"
         except (anyio.EndOfStream, anyio.BrokenResourceError):

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from sessiond.core.spec import Listen
-from tests.services.engines import Engine, golden, make_engine, without_runtimes
+from tests.services.engines import Engine, check_golden, make_engine, without_runtimes
 from tests.services.house import (
     PATIENCE_S,
     TOKEN,
@@ -67,11 +67,7 @@ async def test_the_command_line_is_this_one(tmp_path: Path, service: str, name: 
             runtime.fails("refused")
         async with live(house, "") as running:
             (call,) = runtime.calls(names[0], "run")
-            words = golden(call.words, house, PORT=str(running.port))
-            kept = GOLDEN / f"{service}.{names[0]}"
-            if os.environ.get("UPDATE_GOLDEN"):
-                kept.write_text(words)
-            assert kept.read_text() == words
+            check_golden(GOLDEN / f"{service}.{names[0]}", call.words, house, str(running.port))
             assert (TOKEN[:8] in call.stdin) == (service in ("jupyter-docker", "novnc-docker", "matlab-docker"))
             assert TOKEN[:8] not in command_lines()
             assert await ended(running.process) == 143
@@ -127,7 +123,6 @@ async def test_a_container_that_was_left_is_removed_before_another_starts(tmp_pa
         async with live(house, "") as running:
             os.killpg(running.process.pid, signal.SIGKILL)
             await running.process.wait()
-        house.path("endpoint").unlink()
         async with live(house, "") as running:
             assert len(runtime.containers()) == 1
             await ended(running.process)
