@@ -1,4 +1,4 @@
-"""What every test needs: one event loop, and a loud end that counts what could not be run."""
+"""What every test needs: one event loop, examples that stay, and a loud end that counts what could not be run."""
 
 from __future__ import annotations
 

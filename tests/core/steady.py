@@ -7,4 +7,4 @@ from hypothesis import HealthCheck, settings
 steady = settings(
     derandomize=True, database=None, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck)
 )
-"""Settings for a test."""
+"""Settings for a test, and what holds for all that say nothing else (tests/conftest.py)."""
