@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.ports import own_ports
 from tests.prelude.conftest import MakeTrial, Trial
 from tests.render.sample import LIB_DIR
 
@@ -56,17 +57,6 @@ def bash(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-@contextmanager
-def own_ports(folder: Path) -> Iterator[tuple[int, int]]:
-    """Two free ports of those that sessions choose from, reserved as sessions do: nobody takes them meanwhile."""
-    chosen = bash(folder, "sessiond_choose_port && sessiond_choose_port").stdout.split()
-    try:
-        first, second = map(int, chosen)
-        yield first, second
-    finally:
-        bash(folder, "sessiond_release")
 
 
 def only(first: int, second: int) -> str:
@@ -272,14 +262,14 @@ _NO_PROC = "sessiond_sockets() { return 1; }\n"
 )
 def test_a_port_somebody_listens_on_is_not_chosen(tmp_path: Path, host: str, proc: str) -> None:
     """Only a busy port and a free one can be had: it is the free one, also where the kernel does not tell."""
-    with own_ports(tmp_path) as (busy, free), listening(busy, host):
+    with own_ports(2) as (busy, free), listening(busy, host):
         done = bash(tmp_path, proc + only(busy, free))
     assert f"{free}\n" == done.stdout
 
 
 def test_a_port_that_cannot_be_bound_yet_is_not_chosen(tmp_path: Path) -> None:
     """A server that closed its connections and went leaves its port unusable for a while: it is left out."""
-    with own_ports(tmp_path) as (left, free):
+    with own_ports(2) as (left, free):
         with socket.create_server(("127.0.0.1", left)) as server, socket.create_connection(("127.0.0.1", left)) as peer:
             server.accept()[0].close()
             assert b"" == peer.recv(1)

@@ -47,8 +47,7 @@ def main() -> int:
     """Do as docker and podman do with these words; their exit status."""
     name, words = Path(sys.argv[0]).name, sys.argv[1:]
     stdin = Path("/dev/stdin").read_text() if "/dev/stdin" in words else ""
-    calls = HERE / "calls"
-    (calls / f"{time.monotonic_ns():020d}").write_text(json.dumps({"words": [name, *words], "stdin": stdin}))
+    _write(HERE / "calls" / f"{time.monotonic_ns():020d}", {"words": [name, *words], "stdin": stdin})
     asked_by_root = bool(os.environ.get("STAND_IN_SUDO"))
     if (HERE / "daemonless").exists():
         return _fail(
@@ -111,7 +110,7 @@ def _run(words: list[str], variables: str) -> int:
     )
     name = options.get("--name", [f"unnamed-{server.pid}"])[0]
     file = CONTAINERS / f"{name}.json"
-    file.write_text(json.dumps({"labels": options.get("--label", []), "pid": server.pid}))
+    _write(file, {"labels": options.get("--label", []), "pid": server.pid})
     if "-d" in options:
         print(name)
         return 0
@@ -131,7 +130,18 @@ class Container:
 
 
 def _containers() -> list[tuple[Path, Container]]:
-    return [(file, Container(**json.loads(file.read_text()))) for file in sorted(CONTAINERS.glob("*.json"))]
+    found = []
+    for file in sorted(CONTAINERS.glob("*.json")):
+        with contextlib.suppress(FileNotFoundError):  # it has just gone
+            found.append((file, Container(**json.loads(file.read_text()))))
+    return found
+
+
+def _write(file: Path, content: object) -> None:
+    """All at once: others read it whenever they like."""
+    draft = HERE / f"{file.name}.{os.getpid()}"
+    draft.write_text(json.dumps(content))
+    draft.rename(file)
 
 
 def _end(file: Path, one: Container) -> None:

@@ -53,7 +53,7 @@ class Engine:
     def close(self) -> None:
         """End what runs."""
         for file in (self.folder / "containers").glob("*.json"):
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                 os.kill(json.loads(file.read_text())["pid"], signal.SIGKILL)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -36,7 +37,11 @@ HTTPD = "exec httpd -f -p $SESSIOND_BIND:$PORT -h /srv"
 
 def programs(house: House) -> set[str]:
     """The names of what runs in a session."""
-    return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in processes(house)}
+    found = set()
+    for pid in processes(house):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found.add(Path(f"/proc/{pid}/comm").read_text().strip())
+    return found
 
 
 async def test_a_page_of_an_unpacked_image_is_served_and_nothing_is_left(tmp_path: Path) -> None:
@@ -47,7 +52,9 @@ async def test_a_page_of_an_unpacked_image_is_served_and_nothing_is_left(tmp_pat
     async with live(house, "") as service, aiohttp.ClientSession() as client:
         async with client.get(f"{service.root}/") as answer:
             assert "a page of the image" in await answer.text()
-        assert {"httpd", "sleep"} <= programs(house)
+        with anyio.fail_after(PATIENCE_S):
+            while not {"httpd", "sleep"} <= programs(house):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
         assert await ended(service.process) == 143
         assert {} == processes(house)
     assert not house.path("container").exists()

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from sessiond.core.spec import Listen
+from tests.ports import own_ports
 from tests.services.house import (
     PATIENCE_S,
     TOKEN,
@@ -155,9 +156,12 @@ async def test_logging_out_ends_the_session(tmp_path: Path) -> None:
         async with session(house) as process:
             assert "HELLO" == await asked(house)
             (home / "up").unlink()
-            (home / "sessions" / ID).unlink()
             looks = len(calls(home, "dcv"))
+            # A look before that may still be under way, and find the server there.
             await until(lambda: len(calls(home, "dcv")) > looks)
+            (home / "sessions" / ID).unlink()
+            # Where there is another look, the one without an answer said nothing.
+            await until(lambda: len(calls(home, "dcv")) > looks + 1)
             assert process.returncode is None
             (home / "up").touch()
             with anyio.fail_after(PATIENCE_S):
@@ -284,26 +288,25 @@ async def test_a_scyld_cloud_workstation_that_runs(tmp_path: Path) -> None:
 
 async def test_a_scyld_cloud_workstation_that_has_to_be_started(tmp_path: Path) -> None:
     """With sudo that asks nothing it is started, and stopped at the end; else the session says what to do."""
-    async with server() as port:
-        pass
-    house, home = scw(tmp_path / "without", port)
-    failure = await refused(house)
-    assert failure.startswith(f"Scyld Cloud Workstation does not run on port {port} of ")
-    assert ["-n service scyld-cloud-workstation start <>"] == calls(home, "sudo")
+    with own_ports(1) as (port,):
+        house, home = scw(tmp_path / "without", port)
+        failure = await refused(house)
+        assert failure.startswith(f"Scyld Cloud Workstation does not run on port {port} of ")
+        assert ["-n service scyld-cloud-workstation start <>"] == calls(home, "sudo")
 
-    house, home = scw(tmp_path / "with", port, service_bin="true", service_background="False")
-    (home / "sudo").touch()
-    async with session(house) as process:
-        await until((home / "start").exists)
-        assert not (home / "stop").exists()
+        house, home = scw(tmp_path / "with", port, service_bin="true", service_background="False")
+        (home / "sudo").touch()
+        async with session(house) as process:
+            await until((home / "start").exists)
+            assert not (home / "stop").exists()
 
-        async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.close()
+            async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                writer.close()
 
-        async with await asyncio.start_server(silent, "127.0.0.1", port):
-            with anyio.fail_after(PATIENCE_S):
-                assert 0 == await process.wait(), log_of(house)
-    assert (home / "stop").exists()
+            async with await asyncio.start_server(silent, "127.0.0.1", port):
+                with anyio.fail_after(PATIENCE_S):
+                    assert 0 == await process.wait(), log_of(house)
+        assert (home / "stop").exists()
 
 
 async def test_what_is_missing_of_scyld_cloud_workstation_is_said(tmp_path: Path) -> None:
