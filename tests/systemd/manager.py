@@ -244,7 +244,8 @@ def remove_groups(group: Path) -> None:
             for path in sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True):
                 path.rmdir()
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            # A manager that is just being killed may have removed one itself.
+            if error.errno not in (errno.EBUSY, errno.ENOENT):
                 raise
             return False
         return True
