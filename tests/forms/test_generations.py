@@ -97,11 +97,11 @@ def test_what_is_no_json(text: str) -> None:
 
 def test_a_long_text_that_is_no_json_is_refused_in_a_moment() -> None:
     """Each character is looked at once."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     for piece in ("'\\'", '"', "\\'", "a'", "{'a':"):
         with pytest.raises((ValueError, RecursionError)):
             loose.loads(piece * (500_000 // len(piece)) + "'")
-    assert time.perf_counter() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 def test_show_if_alone_with_an_option() -> None:

@@ -253,7 +253,7 @@ def remove_groups(group: Path) -> None:
     until(removed)
 
 
-def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     """Wait for what the kernel and systemd have no event for."""
     end = time.monotonic() + limit_s
     while not condition():
