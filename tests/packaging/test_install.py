@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -17,11 +18,13 @@ import pytest
 from tests.cli.conftest import Terminal
 from tests.daemon import traces
 from tests.daemon.workspace import Done, fetch
+from tests.ports import own_ports
 from tests.systemd.manager import SOMEBODY, UserManager, reason_to_skip, user_manager
 
 from . import house
 
-pytestmark = pytest.mark.live
+# Packages are fetched and built.
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 SERVICE, SOCKET = "sessiond.service", "sessiond.socket"
 
@@ -36,12 +39,16 @@ def programs() -> Iterator[Path]:
 class Person:
     """Somebody with a user manager and the installed programs."""
 
-    def __init__(self, manager: UserManager, programs: Path) -> None:
+    def __init__(self, manager: UserManager, programs: Path, port: int) -> None:
         self.manager = manager
         self.programs = programs
         self.units = manager.home / ".config/systemd/user"
         self.state = manager.home / ".local/state/sessiond" / os.uname().nodename
-        self.write(".config/sessiond/config.toml", '[daemon]\ngateway = "127.0.0.1:0"\n')
+        # Nobody else may take the ports between the end of one daemon and the next: the gateway's is our own,
+        # sessions' are below those that the kernel gives to outgoing connections and above those that services choose.
+        first = random.SystemRandom().randrange(10_000, 32_000, 20)
+        config = f'[daemon]\ngateway = "127.0.0.1:{port}"\nports = "{first}-{first + 19}"\n'
+        self.write(".config/sessiond/config.toml", config)
         template = "exec sleep 600\n"
         self.write(".config/sessiond/services/quiet/start-template.sh", template)
 
@@ -90,8 +97,8 @@ def person(programs: Path) -> Iterator[Person]:
     """Somebody who has installed nothing yet."""
     if reason := reason_to_skip():
         pytest.skip(reason)
-    with user_manager(SOMEBODY) as manager:
-        yield Person(manager, programs)
+    with own_ports(1) as (port,), user_manager(SOMEBODY) as manager:
+        yield Person(manager, programs, port)
 
 
 def test_install(person: Person) -> None:

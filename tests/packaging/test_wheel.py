@@ -22,6 +22,9 @@ from tests.daemon.workspace import fetch
 from . import house
 from .house import ROOT
 
+# Packages are fetched and built.
+pytestmark = pytest.mark.timeout(300)
+
 SHIPPED = ("services", "systemd")
 MAN = ("sessiond.1", "sessionctl.1")
 

@@ -15,7 +15,8 @@ from tests.packaging import house
 from . import machine
 from .manager import SOMEBODY, until
 
-pytestmark = pytest.mark.live
+# Packages are fetched and built, and machines boot.
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 PAGE = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).status)"
 
