@@ -24,11 +24,12 @@ HERE = Path(__file__).parent
 CONTAINERS = HERE / "containers"
 SOCKET = "unix:///var/run/docker.sock"
 
-# What runs instead of an image: it says all it knows, answers every request, and heeds no TERM, as the first process of
-# a container that has set up nothing for it.
+# What runs instead of an image: once its container is there it says all it knows, answers every request, and heeds no
+# TERM, as the first process of a container that has set up nothing for it.
 SERVER = """
 import os, signal, socket, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stdin.read()
 print("knows", os.environ["KNOWN"], flush=True)
 host, _, port = sys.argv[1].rpartition(":")
 listener = socket.create_server((host or "127.0.0.1", int(port)))
@@ -106,11 +107,16 @@ def _run(words: list[str], variables: str) -> int:
     published = [*options.get("--publish", []), *options.get("-p", [])]
     place = published[0].rpartition(":")[0] if published else f"{known['MWI_APP_HOST']}:{known['MWI_APP_PORT']}"
     server = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", SERVER, place], start_new_session=True, env={"KNOWN": json.dumps(known)}
+        [sys.executable, "-I", "-S", "-c", SERVER, place],
+        start_new_session=True,
+        env={"KNOWN": json.dumps(known)},
+        stdin=subprocess.PIPE,
     )
     name = options.get("--name", [f"unnamed-{server.pid}"])[0]
     file = CONTAINERS / f"{name}.json"
     _write(file, {"labels": options.get("--label", []), "pid": server.pid})
+    assert server.stdin is not None
+    server.stdin.close()
     if "-d" in options:
         print(name)
         return 0
