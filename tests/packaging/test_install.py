@@ -18,7 +18,7 @@ import pytest
 from tests.cli.conftest import Terminal
 from tests.daemon import traces
 from tests.daemon.workspace import Done, fetch
-from tests.ports import own_ports
+from tests.ports import free_port
 from tests.systemd.manager import SOMEBODY, UserManager, reason_to_skip, user_manager
 
 from . import house
@@ -97,7 +97,8 @@ def person(programs: Path) -> Iterator[Person]:
     """Somebody who has installed nothing yet."""
     if reason := reason_to_skip():
         pytest.skip(reason)
-    with own_ports(1) as (port,), user_manager(SOMEBODY) as manager:
+    port = free_port()
+    with user_manager(SOMEBODY) as manager:
         yield Person(manager, programs, port)
 
 

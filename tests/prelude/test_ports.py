@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
 
-from tests.ports import own_ports
 from tests.prelude.conftest import MakeTrial, Trial
 from tests.render.sample import LIB_DIR
 
@@ -41,6 +41,16 @@ def listening(port: int = 0, host: str = "127.0.0.1") -> Iterator[int]:
         squatter.bind((host, port))
         squatter.listen()
         yield squatter.getsockname()[1]
+
+
+@contextmanager
+def choosable(count: int) -> Iterator[list[int]]:
+    """Free ports of those that sessions choose from, reserved as sessions do it, so that none of them takes one."""
+    with TemporaryDirectory() as folder:
+        try:
+            yield [int(bash(Path(folder), "sessiond_choose_port").stdout) for _ in range(count)]
+        finally:
+            bash(Path(folder), "sessiond_release")
 
 
 def bash(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
@@ -262,14 +272,14 @@ _NO_PROC = "sessiond_sockets() { return 1; }\n"
 )
 def test_a_port_somebody_listens_on_is_not_chosen(tmp_path: Path, host: str, proc: str) -> None:
     """Only a busy port and a free one can be had: it is the free one, also where the kernel does not tell."""
-    with own_ports(2) as (busy, free), listening(busy, host):
+    with choosable(2) as (busy, free), listening(busy, host):
         done = bash(tmp_path, proc + only(busy, free))
     assert f"{free}\n" == done.stdout
 
 
 def test_a_port_that_cannot_be_bound_yet_is_not_chosen(tmp_path: Path) -> None:
     """A server that closed its connections and went leaves its port unusable for a while: it is left out."""
-    with own_ports(2) as (left, free):
+    with choosable(2) as (left, free):
         with socket.create_server(("127.0.0.1", left)) as server, socket.create_connection(("127.0.0.1", left)) as peer:
             server.accept()[0].close()
             assert b"" == peer.recv(1)

@@ -19,7 +19,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from tests.ports import own_ports
+from tests.ports import free_port
 from tests.services.house import PATIENCE_S, SERVICES, taken_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
@@ -260,17 +260,17 @@ async def test_a_door_that_cannot_stand_says_why(tmp_path: Path) -> None:
 
 async def test_it_stands_on_a_port(tmp_path: Path) -> None:
     """Where there can be no socket."""
-    with own_ports(1) as (port,):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(DOOR), "--port", str(port), "--to", str(tmp_path / "to"), "--name", "x"),
-            *("--", "sleep", "600"),
-            env={**os.environ, "DOOR_TOKEN": TOKEN},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        assert f"a door stands at 127.0.0.1:{port}\n".encode() == await process.stdout.readline()
-        async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/") as answer:
-            assert 403 == answer.status
-        process.terminate()
-        with anyio.fail_after(PATIENCE_S):
-            assert 143 == await process.wait()
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", str(DOOR), "--port", str(port), "--to", str(tmp_path / "to"), "--name", "x"),
+        *("--", "sleep", "600"),
+        env={**os.environ, "DOOR_TOKEN": TOKEN},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert f"a door stands at 127.0.0.1:{port}\n".encode() == await process.stdout.readline()
+    async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/") as answer:
+        assert 403 == answer.status
+    process.terminate()
+    with anyio.fail_after(PATIENCE_S):
+        assert 143 == await process.wait()

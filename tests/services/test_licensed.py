@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from sessiond.core.spec import Listen
-from tests.ports import own_ports
+from tests.ports import free_port
 from tests.services.house import (
     PATIENCE_S,
     TOKEN,
@@ -288,25 +288,25 @@ async def test_a_scyld_cloud_workstation_that_runs(tmp_path: Path) -> None:
 
 async def test_a_scyld_cloud_workstation_that_has_to_be_started(tmp_path: Path) -> None:
     """With sudo that asks nothing it is started, and stopped at the end; else the session says what to do."""
-    with own_ports(1) as (port,):
-        house, home = scw(tmp_path / "without", port)
-        failure = await refused(house)
-        assert failure.startswith(f"Scyld Cloud Workstation does not run on port {port} of ")
-        assert ["-n service scyld-cloud-workstation start <>"] == calls(home, "sudo")
+    port = free_port()
+    house, home = scw(tmp_path / "without", port)
+    failure = await refused(house)
+    assert failure.startswith(f"Scyld Cloud Workstation does not run on port {port} of ")
+    assert ["-n service scyld-cloud-workstation start <>"] == calls(home, "sudo")
 
-        house, home = scw(tmp_path / "with", port, service_bin="true", service_background="False")
-        (home / "sudo").touch()
-        async with session(house) as process:
-            await until((home / "start").exists)
-            assert not (home / "stop").exists()
+    house, home = scw(tmp_path / "with", port, service_bin="true", service_background="False")
+    (home / "sudo").touch()
+    async with session(house) as process:
+        await until((home / "start").exists)
+        assert not (home / "stop").exists()
 
-            async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writer.close()
+        async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
 
-            async with await asyncio.start_server(silent, "127.0.0.1", port):
-                with anyio.fail_after(PATIENCE_S):
-                    assert 0 == await process.wait(), log_of(house)
-        assert (home / "stop").exists()
+        async with await asyncio.start_server(silent, "127.0.0.1", port):
+            with anyio.fail_after(PATIENCE_S):
+                assert 0 == await process.wait(), log_of(house)
+    assert (home / "stop").exists()
 
 
 async def test_what_is_missing_of_scyld_cloud_workstation_is_said(tmp_path: Path) -> None:
