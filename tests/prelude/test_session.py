@@ -118,6 +118,18 @@ def test_a_message_that_comes_before_the_watcher_knows_its_service(trial: MakeTr
     assert "no luck\n" == (one.folder / "failure").read_text()
 
 
+def test_a_child_that_is_ended_as_it_is_born_publishes_nothing(trial: MakeTrial) -> None:
+    """Bash has such a child run the trap that it has from its parent: the session is not over for that."""
+    one = trial("ls\n")
+    watch = one.folder / "lib" / "watch.sh"
+    before, begins, after = watch.read_text().partition('  sessiond_service="" sessiond_gave_up=""\n')
+    watch.write_text(f"{before}{begins}  (sessiond_status=7 sessiond_publish)\n{after}")
+    assert 0 == one.run()
+    assert "session.sh" in one.log().splitlines()
+    assert "exit" not in one.log().splitlines()
+    assert ("0", "exit") == ended(one)
+
+
 def test_display_error_message_is_bounded(trial: MakeTrial) -> None:
     """A message is cut at a thousand bytes; an empty one is replaced by a sentence."""
     one = trial("displayErrorMessage \"$(printf 'x%.0s' {1..5000})\"\n")

@@ -24,6 +24,7 @@ LOCAL = ClusterName("local")
 
 PROLOGUE = """
 finish() {
+  [ "$BASHPID" = "$$" ] || return
   printf 'status=%s\\nat=%s\\nrun=%s\\nreason=%s\\n' "$1" "$(date +%s)" "$SESSIOND_RUN" "$2" >exit.new &&
     mv exit.new exit
 }
@@ -31,7 +32,8 @@ trap 'finish "$?" "${why:-exit}"' EXIT
 trap 'why=signal:TERM; exit 143' TERM
 echo "$SESSIOND_RUN" >>runs
 """
-"""What every stand-in for a session's script begins with: the traps that record how it ended."""
+"""What every stand-in for a session's script begins with: the traps that record how it ended. A child that a signal
+ends as it is forked has bash run the trap of its parent's end, too."""
 
 SLEEP = PROLOGUE + "sleep 600 & wait $!\n"
 
