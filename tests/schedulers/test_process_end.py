@@ -16,7 +16,9 @@ from sessiond.core.errors import SpecError
 from sessiond.core.events import CancelDelayed, CancelSent
 from sessiond.core.ids import JobId
 from sessiond.core.session import Outcome, Session
+from sessiond.schedulers import common
 from sessiond.schedulers.process import Process
+from tests.processes import stats
 
 from .machine import PROLOGUE, SLEEP, Machine, alive, eventually, folder, gone, job_of, pid_of, start_of, with_job
 
@@ -119,6 +121,38 @@ def test_who_ignores_term_is_killed_after_the_grace(machine: Machine) -> None:
     eventually((folder(session) / "ready").exists)
     took = cancelled(machine, session, dialect=Process(cancel_grace_s=2))
     assert 1 <= took < 15
+
+
+def test_runner_ends_its_walltime_watch(machine: Machine) -> None:
+    """A session that ends before its walltime leaves no watcher behind."""
+    session = machine.started(PROLOGUE + "exit 0\n", walltime_s=3600)
+    group = pid_of(job_of(session))
+    eventually(lambda: gone(session))
+    eventually(lambda: [] == [pid for pid, fields in stats() if int(fields[2]) == group and fields[0] != "Z"])
+
+
+def test_walltime_watch_that_is_ended_as_it_begins_leaves_nothing(machine: Machine) -> None:
+    """Told so in the very moment in which it starts what it waits with: that goes all the same."""
+    runner = (Path(common.__file__).parent / "sh" / "run.sh").read_text()
+    watch = runner[runner.index("watch_walltime() {") : runner.index("claim() {")]
+    sleep = 'sleep() { read -r _ _ _ waits _ </proc/self/stat; kill -USR1 "$waits"; exec sleep "$@"; }\n'
+    rounds = 'for _ in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do watch_walltime & wait "$!"; done\n'
+    shell = subprocess.Popen(
+        [str(machine.bin / "sh"), "-c", f"walltime=600 grace=600\n{watch}{sleep}{rounds}"],
+        env=machine.environ,
+        cwd=machine.root,
+        start_new_session=True,
+    )
+
+    def left() -> list[int]:
+        return [pid for pid, fields in stats() if int(fields[3]) == shell.pid and fields[0] != "Z"]
+
+    try:
+        assert 0 == shell.wait(timeout=60)
+        eventually(lambda: [] == left(), within_s=5)
+    finally:
+        for pid in left():
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_reused_pid_is_never_killed(machine: Machine) -> None:

@@ -8,7 +8,6 @@ import socket
 import stat
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -40,7 +39,6 @@ from .machine import (
     gone,
     job_of,
     pid_of,
-    start_of,
     with_job,
 )
 
@@ -238,19 +236,6 @@ def test_walltime_ends_a_session_that_will_not_go(machine: Machine) -> None:
     """Who ignores TERM at the walltime's end is killed after the grace."""
     script = "trap '' TERM; while :; do sleep 1; done\n"
     assert (Outcome.WALLTIME, "the session's walltime was over") == ended(machine, script, walltime_s=1, grace_s=1)
-
-
-def test_runner_ends_its_walltime_watch(machine: Machine) -> None:
-    """A session that ends before its walltime leaves no watcher behind."""
-    session = machine.started(PROLOGUE + "exit 0\n", walltime_s=3600)
-    group = pid_of(job_of(session))
-
-    def members() -> list[int]:
-        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-        return [pid for pid in pids if start_of(pid) and os.getpgid(pid) == group]
-
-    eventually(lambda: gone(session))
-    eventually(lambda: not members())
 
 
 def test_killed_runner_is_evidence_of_a_kill(machine: Machine) -> None:

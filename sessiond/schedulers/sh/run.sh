@@ -6,17 +6,17 @@
 # sees to it that `exit` tells how it ended. Exit status: 0 it has run; 75 no claim could be made; 76 claimed by
 # another or fenced: nothing was run. Prints nothing; the session's output goes to logs.out.
 
-# In the background. TERM is ignored because it goes to the whole group; USR1 says that the session is over.
+# In the background. TERM is ignored because it goes to the whole group; USR1 says that the session is over. It may come
+# right after a sleep has begun, before a variable could be given its number: `$!` has it by then.
 watch_walltime() {
-  nap=''
   trap '' TERM HUP
-  trap '[ -z "$nap" ] || kill -KILL "$nap"; exit 0' USR1
-  sleep "$walltime" & nap=$!
-  wait "$nap"
+  trap '[ -z "${!-}" ] || kill -KILL "$!"; exit 0' USR1
+  sleep "$walltime" &
+  wait "$!"
   : >walltime
   kill -TERM "-$$"
-  sleep "$grace" & nap=$!
-  wait "$nap"
+  sleep "$grace" &
+  wait "$!"
   record_exit 137 walltime
   kill -KILL "-$$"
 }
