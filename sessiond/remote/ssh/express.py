@@ -98,6 +98,10 @@ class Inward:
 
         Returns where the rest begins, and how many bytes of that asyncssh must have next; 0: more must come first.
         """
+        if self._connection._transport is None:
+            # asyncssh has given the connection up, because of a packet that was none: it would go on with the same one
+            # at each further byte, and no other connection would get its turn.
+            return len(data), 0
         cipher = self._between_packets()
         if cipher is None:
             return 0, self._to_the_next_packet(len(data))

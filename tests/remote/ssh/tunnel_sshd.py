@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_DISCONNECT
 
 from sessiond.remote.ssh.opening import open_tcp
 from sessiond.remote.ssh.stream import ChannelStream
@@ -155,3 +157,17 @@ async def opened(sshd: Sshd, serve: Serve) -> AsyncIterator[ChannelStream]:
 async def taken(stream: anyio.abc.ByteReceiveStream) -> bytes:
     """All that comes until the end."""
     return b"".join([chunk async for chunk in stream])
+
+
+def disconnects(connection: asyncssh.SSHClientConnection) -> list[int]:
+    """Grows by one each time that a connection says from now on that it ends."""
+    said: list[int] = []
+    send_packet = connection.send_packet
+
+    def noted(pkttype: int, *args: bytes, **more: Any) -> None:
+        if pkttype == MSG_DISCONNECT:
+            said.append(pkttype)
+        send_packet(pkttype, *args, **more)
+
+    connection.send_packet = noted  # type: ignore[method-assign]
+    return said
