@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 
 from sessiond.api.wire import Event
-from tests.remote.ssh.tunnel_sshd import free_port
+from tests.ports import free_port
 
 from .workspace import PATIENCE_S, Workspace
 

@@ -17,6 +17,7 @@ import pytest
 from sessiond.core.errors import NotSent
 from sessiond.core.session import Endpoint
 from sessiond.remote.local import Local
+from tests.ports import free_port
 
 from .conftest import open_fds
 from .test_peer import listening, nobody_listening
@@ -27,12 +28,6 @@ pytestmark = pytest.mark.anyio
 def at(port: int, host: str = "127.0.0.1") -> Endpoint:
     """An endpoint."""
     return Endpoint(run="r", host=host, port=port)
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with listening(socket.AF_INET, "127.0.0.1") as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

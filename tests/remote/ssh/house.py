@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from sessiond.remote.ssh.settings import SshSettings
+from tests.ports import free_port
 from tests.processes import children
 
 SSHD = "/usr/sbin/sshd"
@@ -51,6 +53,12 @@ class Sshd:
     def sessions(self) -> list[int]:
         """The processes that serve its connections."""
         return children(self.pid)
+
+    async def idle(self) -> None:
+        """Wait until it serves nobody: its process for a connection ends a little later than the connection."""
+        with anyio.fail_after(PATIENCE_S):
+            while self.sessions():  # noqa: ASYNC110  (the end of another one's child is no event)
+                await anyio.sleep(0.02)
 
     def cut(self) -> None:
         """Kill the processes that serve its connections, as an administrator or the kernel might."""
@@ -117,21 +125,34 @@ def unix_user(base: Path, *, name: str = "", shell: str = "/bin/bash", password:
         shutil.chown(home, name, name)
         yield User(name=name, home=home, key=keygen(base / f"key-{name}"))
     finally:
-        subprocess.run(["pkill", "-KILL", "-u", name], check=False)
+        _end_all_of(name)
         subprocess.run(["userdel", name], check=True, stderr=subprocess.DEVNULL)
+
+
+def _end_all_of(name: str) -> None:
+    """Kill a user's processes and wait for their ends: who has any that runs is not removed."""
+    ended: set[int] = set()
+    while found := _processes_of(name) - ended:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                watched = os.pidfd_open(pid)
+                try:
+                    signal.pidfd_send_signal(watched, signal.SIGKILL)
+                    assert select.select([watched], [], [], PATIENCE_S)[0]
+                finally:
+                    os.close(watched)
+        ended |= found
+
+
+def _processes_of(name: str) -> set[int]:
+    found = subprocess.run(["pgrep", "-u", name], check=False, stdout=subprocess.PIPE, text=True)
+    return {int(pid) for pid in found.stdout.split()}
 
 
 def root_user(base: Path) -> User:
     """Ourselves."""
     me = pwd.getpwuid(os.geteuid())
     return User(name=me.pw_name, home=Path(me.pw_dir), key=keygen(base / "key-ourselves"))
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -276,7 +297,14 @@ def _await_listener(server: Sshd, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         assert process.poll() is None, server.log
-        with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1) as asked:
+            asked.settimeout(PATIENCE_S)
+            # Its first words are those of a process for this connection; the next one that asks is to find it alone.
+            assert asked.recv(1), server.log
+            break
+        time.sleep(0.02)
+    while time.monotonic() < give_up:
+        if not server.sessions():
             return
         time.sleep(0.02)
     raise AssertionError(server.log)

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from .house import PATIENCE_S, free_port, need_root, need_sshd
+from tests.ports import free_port
+
+from .house import PATIENCE_S, need_root, need_sshd
 
 NAME = "SESSIOND.TEST"
 HOST = "host/127.0.0.1"

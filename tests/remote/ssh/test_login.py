@@ -14,9 +14,10 @@ from sessiond.core.command import Command
 from sessiond.core.errors import AuthDenied, HostDown, HostKeyRefused, HostRefused, LinkError, NeedsLogin
 from sessiond.remote.ssh.connector import SshConnector
 from sessiond.remote.ssh.settings import SshSettings
+from tests.ports import free_port
 
 from .conftest import connected
-from .house import FrozenRelay, Sshd, User, agent, free_port, keygen, public, settings, sshd, tool
+from .house import FrozenRelay, Sshd, User, agent, keygen, public, settings, sshd, tool
 from .person import Person, refused
 
 pytestmark = pytest.mark.anyio
@@ -246,6 +247,7 @@ async def test_through_a_jump_host(server: Sshd, user: User, tmp_path: Path) -> 
             SshSettings(host="inner", **given),  # type: ignore[arg-type]
             SshSettings(host="127.0.0.1", jump="gate", **direct, **given),  # type: ignore[arg-type]
         ):
+            await gate.idle()
             async with connected(chosen) as connection:
                 assert 0 == (await connection.run(TRUE)).rc
                 assert 1 == len(gate.sessions())

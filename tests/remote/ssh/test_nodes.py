@@ -21,8 +21,9 @@ from sessiond.core.errors import AnswerLost, NotSent
 from sessiond.core.session import Endpoint
 from sessiond.remote.ssh import nodes as nodes_module
 from sessiond.remote.ssh.nodes import Nodes
+from tests.ports import free_port
 
-from .tunnel_sshd import Sshd, echo, free_port, hold, running_sshd, service
+from .tunnel_sshd import Sshd, echo, hold, running_sshd, service
 
 pytestmark = pytest.mark.anyio
 

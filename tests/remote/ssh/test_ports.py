@@ -16,12 +16,12 @@ from sessiond.core.session import Endpoint
 from sessiond.remote.ssh.connector import SshConnector
 from sessiond.remote.ssh.stale import Stale
 from sessiond.remote.transport import Accepting
+from tests.ports import free_port
 
 from .conftest import connected
 from .house import FrozenRelay, Sshd, User, settings, sshd
 from .test_nodes import NODE, Cluster, cluster, login, node
 from .tunnel_sshd import Sshd as NodeSshd
-from .tunnel_sshd import free_port
 
 __all__ = ["cluster", "login", "node"]
 

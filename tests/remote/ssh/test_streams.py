@@ -17,8 +17,9 @@ from sessiond.remote.ssh import opening
 from sessiond.remote.ssh import stream as stream_module
 from sessiond.remote.ssh.opening import CannotOpen, Why, open_tcp, open_unix, window_for
 from sessiond.runtime.sockets import AcceptedStream
+from tests.ports import free_port
 
-from .tunnel_sshd import BLOCK, MEGABYTE, Sshd, echo, free_port, hold, opened, running_sshd, service, taken
+from .tunnel_sshd import BLOCK, MEGABYTE, Sshd, echo, hold, opened, running_sshd, service, taken
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,10 @@ from sessiond.core.command import Command
 from sessiond.core.errors import NeedsLogin, NotSent
 from sessiond.core.session import Endpoint
 from sessiond.remote.ssh.connector import SshConnector
+from tests.ports import free_port
 
 from .conftest import connected
-from .house import Sshd, User, free_port, set_password, settings, sshd
+from .house import Sshd, User, set_password, settings, sshd
 
 pytestmark = pytest.mark.anyio
 

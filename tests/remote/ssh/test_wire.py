@@ -18,8 +18,9 @@ from sessiond.remote.ssh.packets import quicken
 from sessiond.remote.ssh.stream import PIECE
 from sessiond.remote.ssh.wire import Wire
 from sessiond.runtime.sockets import AcceptedStream
+from tests.ports import free_port
 
-from .tunnel_sshd import Sshd, echo, free_port, hold, running_sshd, service
+from .tunnel_sshd import Sshd, echo, hold, running_sshd, service
 
 pytestmark = pytest.mark.anyio
 
@@ -137,12 +138,20 @@ async def test_a_crowded_line_holds_all_streams(sshd: Sshd) -> None:
             for _ in range(8):
                 tasks.start_soon(upload)
             line = connection.get_extra_info("wire")
-            crowded = anyio.Event()
-            line.watch(lambda _: crowded.set())
-            with anyio.fail_after(10):
-                await crowded.wait()
-            await anyio.sleep(0.5)
-            assert line.crowded
+            changed = anyio.Event()
+
+            def change(_: bool) -> None:
+                changed.set()
+
+            line.watch(change)
+            with anyio.fail_after(30):
+                # crowded, and so for a while: before the network takes nothing at all, it is now and then
+                still = False
+                while not (line.crowded and still):
+                    changed = anyio.Event()
+                    with anyio.move_on_after(0.5) as quiet:
+                        await changed.wait()
+                    still = quiet.cancelled_caught
             assert line._transport.get_write_buffer_size() < 2 * wire.CROWDED + 8 * PIECE
             go_on.set()
     assert 8 * whole == arrived[0]

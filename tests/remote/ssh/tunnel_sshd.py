@@ -21,9 +21,11 @@ from asyncssh.constants import MSG_DISCONNECT
 from sessiond.remote.ssh.opening import open_tcp
 from sessiond.remote.ssh.stream import ChannelStream
 from sessiond.runtime.sockets import AcceptedStream
+from tests.ports import free_port
 
 Serve = Callable[[AcceptedStream], Awaitable[None]]
 MEGABYTE = 1 << 20
+PATIENCE_S = 15.0
 BLOCK = bytes(range(256)) * 4096
 
 
@@ -61,12 +63,6 @@ class Sshd:
             yield connection
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port of ``host`` nobody listens on just now."""
-    with socket.create_server((host, 0)) as found:
-        return int(found.getsockname()[1])
-
-
 @contextmanager
 def running_sshd(folder: Path, *, host: str = "127.0.0.1", more: str = "") -> Iterator[Sshd]:
     """An sshd of our own with the lines ``more`` in its configuration."""
@@ -77,7 +73,7 @@ def running_sshd(folder: Path, *, host: str = "127.0.0.1", more: str = "") -> It
     for name in ("host", "id"):
         if not (folder / name).exists():
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    port = free_port(host)
+    port = free_port()
     (folder / "sshd_config").write_text(
         f"{more}\nPort {port}\nListenAddress {host}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/id.pub\n"
         "PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
@@ -86,14 +82,15 @@ def running_sshd(folder: Path, *, host: str = "127.0.0.1", more: str = "") -> It
         Path("/run/sshd").mkdir(exist_ok=True)
     with subprocess.Popen([sshd, "-D", "-e", "-q", "-f", folder / "sshd_config"], stdin=subprocess.DEVNULL) as process:
         try:
-            _until_listening(host, port)
+            _until_listening(host, port, process)
             yield Sshd(host, port, folder, process)
         finally:
             process.terminate()
 
 
-def _until_listening(host: str, port: int) -> None:
-    for _ in range(250):
+def _until_listening(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up and process.poll() is None:
         try:
             socket.create_connection((host, port), timeout=1).close()
         except OSError:
