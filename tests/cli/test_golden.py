@@ -82,7 +82,8 @@ def later_by(**span: float) -> str:
 
 def on_clusters(canned: Canned) -> None:
     """Have sessions that run on nodes, and one that waits for some and is expected to start."""
-    soon, later = later_by(minutes=12, seconds=10), later_by(hours=5, minutes=30, seconds=30)
+    # The seconds are how long a screen may take to come: 12 min 30 s would be rounded to 13.
+    soon, later = later_by(minutes=12, seconds=29), later_by(hours=5, minutes=30, seconds=30)
     place: dict[str, Any] = {"cluster": "frontier", "mode": "slurm"}
     reason = "resources are busy"
     canned.sessions = {

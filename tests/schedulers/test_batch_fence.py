@@ -56,7 +56,7 @@ def test_races_never_submit_twice_nor_after_an_absence(site: BatchSite) -> None:
     """Two submissions and two searches at once: one call of the submitter that all agree on, or none and never one."""
     session = site.staged()
     chance = random.Random(site.machine.shell)
-    seen = set()
+    seen, span_s = set(), 0.05
 
     def ask(attempt: int, submits: bool, delay_s: float) -> object:
         time.sleep(delay_s)
@@ -66,7 +66,7 @@ def test_races_never_submit_twice_nor_after_an_absence(site: BatchSite) -> None:
         before = len(site.lines("calls"))
         with ThreadPoolExecutor(4) as pool:
             asked = [
-                pool.submit(ask, attempt, kind % 2 == 0, chance.uniform(0, 0.05) * (kind % 2 != attempt % 2))
+                pool.submit(ask, attempt, kind % 2 == 0, chance.uniform(0, span_s) * (kind % 2 != attempt % 2))
                 for kind in range(4)
             ]
             events = [one.result() for one in asked]
@@ -82,6 +82,9 @@ def test_races_never_submit_twice_nor_after_an_absence(site: BatchSite) -> None:
             assert (0, {SubmitDelayed, JobAbsent}) == (calls, last)
             assert {SubmitDelayed, JobAbsent, SubmitUnknown, FindDelayed} >= kinds
         seen.add(bool(found))
+        if attempt % 2 == 0:
+            # Searches came later; a submission has more to do before its fence, how much more is the machine's affair.
+            span_s = span_s / 1.5 if found else span_s * 1.5
     assert {True, False} == seen
 
 

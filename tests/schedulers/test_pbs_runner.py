@@ -11,7 +11,7 @@ from sessiond.core.session import Session
 from tests.processes import stats
 
 from .machine import PROLOGUE, Machine, eventually, folder
-from .test_batch_runner import PbsNode, record, started, stray_is_gone, text
+from .test_batch_runner import WAIT, PbsNode, record, started, stray_is_gone, text
 
 QSTAT = """#!/bin/sh
 # A stand-in for qstat on a node: says what the file `said` says of the job.
@@ -62,8 +62,9 @@ def test_walltime_ends_it_before_the_server_does(node: PbsNode) -> None:
 
 def test_walltime_that_was_raised_is_kept(node: PbsNode) -> None:
     """What `extend` left in the folder counts, and after that what the server says."""
-    session, job = started(node, walltime_s=4)
+    session = node.staged(WAIT, walltime_s=4)
     (folder(session) / "pbs.limit").write_text("3600\n")
+    job = node.begin(session)
     eventually(lambda: "" != text(session, "main.pid"))
     with pytest.raises(subprocess.TimeoutExpired):
         job.wait(timeout=7)

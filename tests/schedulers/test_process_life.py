@@ -155,7 +155,7 @@ def test_archive_that_does_not_arrive_whole_is_staged_again(machine: Machine) ->
 
 def test_running_session_is_seen_with_its_start_and_end(machine: Machine) -> None:
     """A look at a live session: running, here, since its claim, until its walltime, with its own endpoint."""
-    publish = 'printf "run=%s\\nhost=%s\\nport=8080\\nscheme=http\\n" "$SESSIOND_RUN" localhost >endpoint\n'
+    publish = 'printf "run=%s\\nhost=%s\\nport=8080\\nscheme=http\\n" "$SESSIOND_RUN" localhost >new; mv new endpoint\n'
     before = int(time.time())
     session = machine.started(PROLOGUE + publish + "sleep 600 & wait $!\n", walltime_s=3600)
     eventually((folder(session) / "endpoint").exists)
@@ -198,7 +198,7 @@ def test_endpoints_of_others_and_invalid_ones_are_dropped(machine: Machine) -> N
 
 def test_failure_of_a_live_session_is_told(machine: Machine) -> None:
     """A session's script that gives up while its job goes on says so in one line."""
-    session = machine.started(PROLOGUE + "echo 'no licence\x1fleft' >failure; sleep 600 & wait $!\n")
+    session = machine.started(PROLOGUE + "echo 'no licence\x1fleft' >new; mv new failure; sleep 600 & wait $!\n")
     eventually((folder(session) / "failure").exists)
     problem = machine.look(session).failures[session.id]
     assert ("no licence?", 101.0) == (problem.message, problem.at)
@@ -252,8 +252,8 @@ def test_killed_runner_is_evidence_of_a_kill(machine: Machine) -> None:
 
 def test_session_keeps_the_signals_and_the_umask_it_was_given(machine: Machine) -> None:
     """SIGINT is not ignored (kernels are interrupted with it), nothing of ours is open, the umask is the user's."""
-    script = "grep SigIgn /proc/self/status >signals; ls -l /proc/$$/fd >fds; umask >mask; sleep 600 & wait $!\n"
-    session = machine.started(PROLOGUE + script)
+    script = "grep SigIgn /proc/self/status >signals; ls -l /proc/$$/fd >fds; umask >new; mv new mask\n"
+    session = machine.started(PROLOGUE + script + "sleep 600 & wait $!\n")
     eventually((folder(session) / "mask").exists)
     ignored = int((folder(session) / "signals").read_text().split()[1], 16)
     assert 0 == ignored & (1 << signal.SIGINT - 1 | 1 << signal.SIGQUIT - 1 | 1 << signal.SIGTERM - 1)
