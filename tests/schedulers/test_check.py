@@ -175,17 +175,18 @@ def tool(machine: Machine, name: str, text: str) -> None:
     path.chmod(0o700)
 
 
-def hasty(command: Command) -> Command:
-    """The same look, which waits for a scheduler's answer for a second only."""
+def hasty(command: Command, question: str) -> Command:
+    """The same look, which waits for the answer to a question that begins like this one for a second only."""
     assert 1 == command.stdin.count(b'bound 15 "$@"')
-    return replace(command, stdin=command.stdin.replace(b'bound 15 "$@"', b'bound 1 "$@"'))
+    bound = f'bound "$(case "$*" in ("{question}"*) echo 1 ;; (*) echo 15 ;; esac)" "$@"'
+    return replace(command, stdin=command.stdin.replace(b'bound 15 "$@"', bound.encode()))
 
 
-def look_at(machine: Machine, workdir: str, setup: str = "", *, impatient: bool = False) -> dict[str, Finding]:
-    """Look at this machine as a cluster with Slurm."""
+def look_at(machine: Machine, workdir: str, setup: str = "", *, hang: str = "") -> dict[str, Finding]:
+    """Look at this machine as a cluster with Slurm, which does not answer the question ``hang``."""
     asked_at = time.time()
     command = look(workdir, "slurm", setup)
-    done = machine.run(hasty(command) if impatient else command)
+    done = machine.run(hasty(command, hang) if hang else command)
     found = read_look(
         done, scheduler="slurm", ours={OURS}, asked_at=asked_at, answered_at=time.time(), proved_shared=False
     )
@@ -227,7 +228,7 @@ def test_the_script_sees_a_scheduler_that_hangs(machine: Machine) -> None:
     for name in ("sbatch", "scancel", "scontrol", "sacct"):
         tool(machine, name, "echo slurm 22.05.8")
     tool(machine, "squeue", '[ "$1" != --version ] || exit 0\nexec sleep 600')
-    found = look_at(machine, "~", impatient=True)
+    found = look_at(machine, "~", hang="squeue ")
     assert (Grade.BAD, "the scheduler did not answer within 15 s") == (found["queue"].grade, found["queue"].text)
     assert "strays" not in found
 

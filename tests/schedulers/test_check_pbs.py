@@ -87,7 +87,7 @@ class Site:
                 path.with_name(f"{path.name}.{kind}").write_bytes(content.encode())
         command = look("~", "pbs")
         if hang is not None:
-            command = hasty(command)
+            command = hasty(command, hang.removesuffix("ME"))
             path = self._path(hang)
             path.with_name(f"{path.name}.hang").touch()
         asked_at = time.time()
