@@ -107,7 +107,13 @@ def build(base: Path, service: str, listen: Listen = Listen.LOOPBACK, **params: 
         since=1.0e9,
     )
     lib = {path.name: path.read_bytes() for path in (SERVICES / "_lib").iterdir()}
-    for name, content in bundle(session, lib).items():
+    rendered = dict(bundle(session, lib))
+    # What is left after TERM is looked at here, and not whether the machine is quick enough for it just now: a service
+    # that needs more than its six seconds is for tests/prelude.
+    patience = b"tenths < 60"
+    assert patience in rendered["lib/watch.sh"]
+    rendered["lib/watch.sh"] = rendered["lib/watch.sh"].replace(patience, b"tenths < 300")
+    for name, content in rendered.items():
         target = jobdir / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
