@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.daemon import services
+from tests.daemon.ports import Block
 from tests.daemon.workspace import Workspace
 
 
@@ -36,9 +37,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def licence_server(host: str = "127.0.0.1", ports: tuple[int, int] = (0, 0)) -> Iterator[Server]:
-    """A server that tells everybody who connects and says a line which of its ports that was."""
-    with socket.create_server((host, ports[0])) as first, socket.create_server((host, ports[1])) as second:
+def licence_server(host: str = "127.0.0.1") -> Iterator[Server]:
+    """A server that tells everybody who connects and says a line which of its ports that was.
+
+    Its ports are free at this machine's other addresses, too, where a daemon may have to open them.
+    """
+    with (
+        contextlib.closing(Block()) as block,
+        socket.create_server((host, block.ports[0])) as first,
+        socket.create_server((host, block.ports[1])) as second,
+    ):
         threads = [
             threading.Thread(target=_serve, args=(one, word)) for one, word in ((first, "server"), (second, "vendor"))
         ]

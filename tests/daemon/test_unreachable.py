@@ -7,15 +7,13 @@ import re
 from itertools import pairwise
 
 from sessiond.api.wire import Event
-from tests.ports import free_port
 
 from .workspace import PATIENCE_S, Workspace
 
 
 def test_watchers_hear_of_links(workspace: Workspace) -> None:
     """The link's changes stand among the sessions' events; the session waits, says why, and can be stopped."""
-    port = free_port()
-    workspace.configure("[clusters.far]", 'host = "127.0.0.1"', f"port = {port}", 'user = "nobody"')
+    workspace.configure("[clusters.far]", 'host = "127.0.0.1"', f"port = {workspace.spare[0]}", 'user = "nobody"')
     workspace.daemon()
     seen: list[Event] = []
     with contextlib.closing(workspace.client.events(0)) as events:

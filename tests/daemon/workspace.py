@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import select
 import shutil
 import signal
@@ -25,6 +24,7 @@ from sessiond.api.wire import Session, StartRequest
 from sessiond.client import Client, ClientError
 
 from . import services, traces
+from .ports import Block
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
@@ -104,7 +104,10 @@ class Daemon:
 
 
 class Workspace:
-    """One private world. ``env`` is what the daemon and sessionctl in it see, ``patience_s`` how long `until` waits."""
+    """One private world. ``env`` is what the daemon and sessionctl in it see, ``patience_s`` how long `until` waits.
+
+    ``ports`` are for its sessions, ``spare`` are a few that are nobody's.
+    """
 
     def __init__(self) -> None:
         # not tmp_path: a socket's path may have 107 characters
@@ -116,9 +119,8 @@ class Workspace:
         for folder in (self.home, self.work, self.socket.parent):
             folder.mkdir(mode=0o700)
         services.write_all(self.services)
-        # below the ports that the kernel gives to outgoing connections and above those that services choose
-        first = random.SystemRandom().randrange(10_000, 32_000, 20)
-        self.ports = range(first, first + 20)
+        self._block = Block()
+        self.ports, self.spare = self._block.ports[:60], self._block.ports[60:]
         self.configure()
         self.mark = f"TEST_WORKSPACE={self.root}"
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
@@ -169,6 +171,7 @@ class Workspace:
         for folder in sockets:
             shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self.root)
+        self._block.close()
 
     def jobdirs(self) -> list[Path]:
         """The folders of all sessions on the execution host, which is this machine."""

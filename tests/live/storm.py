@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from sessiond.api.wire import Session, StartRequest
 from sessiond.api.wire_clusters import ClusterLink
 from tests.daemon import services
-from tests.daemon.traces import listening, marked
+from tests.daemon.traces import marked
 from tests.daemon.workspace import Daemon, fetch, tag
 from tests.live.bed import ALICE, Call, Cluster, Job
 from tests.live.bed.person import Person, person
@@ -54,11 +53,10 @@ class Storm:
     def __init__(self, cluster: Cluster, me: Person) -> None:
         self.cluster = cluster
         self.me = me
-        self._ports = _free_ports()
 
     def configure(self, **keys: object) -> None:
         """Write the configuration; ``keys`` of the cluster's table differ from now on."""
-        self.me.configure(ports=self._ports, **keys)
+        self.me.configure(ports=self.me.ports, **keys)
 
     # What people see.
 
@@ -205,16 +203,6 @@ def storm(cluster: Cluster, *, start: bool = True, workdir: str | None = None) -
         if start:
             me.daemon()
         yield it
-
-
-def _free_ports() -> range:
-    """Thirty ports for sessions that nobody listens on; others may use the machine beside us."""
-    taken = listening()
-    while True:
-        first = random.SystemRandom().randrange(10_000, 32_000, 30)
-        ports = range(first, first + 30)
-        if not taken & set(ports):
-            return ports
 
 
 def left(cluster: Cluster, user: str = ALICE) -> list[str]:

@@ -56,7 +56,6 @@ def test_forty_sessions_at_once_wait_for_eight_places(cluster: Cluster) -> None:
     """Eight run, the others wait and say why; as some end others start; one sbatch each, one squeue a tick."""
     with person(cluster, start=False) as me:
         add_where(me)
-        me.configure(ports=range(me.ports[0], me.ports[0] + 60))
         me.daemon()
         began = time.monotonic()
         names = [f"s{number}" for number in range(40)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -168,9 +167,7 @@ def test_what_stands_in_the_way_is_said_and_the_session_goes_on(cluster: Cluster
     until_licensed(cluster, node, server)
     me.until_so("job", lambda one: one["phrase"] == "running", 60)
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        dead = Server(host="", port=free.getsockname()[1], daemon=free.getsockname()[1])
+    dead = Server(host="", port=me.spare[0], daemon=me.spare[0])
     start(me, dead, "dead", "--mode", "controller", *short)
     silent = me.until_so("dead", is_wrong)
     assert f"the licence server does not answer (the workspace, port {dead.port})" in silent["phrase"]
