@@ -110,7 +110,10 @@ def test_grandchildren_in_sessions_of_their_own(here: Workspace) -> None:
     """What the template put out of its process group with setsid is gone after a stop."""
     session = here.start("family")
     mark = f"SESSIOND_TAG=sd-{session['id']}"
-    assert 3 == sum(line.split()[1:] == ["sleep", "600"] for line in traces.marked(mark))
+    traces.until(
+        lambda: 3 == sum(line.split()[1:] == ["sleep", "600"] for line in traces.marked(mark)),
+        "its grandchildren are not there",
+    )
     assert "cancelled" == here.stop(session["id"])["outcome"]
     assert [] == here.traces(session)
 

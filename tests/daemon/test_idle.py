@@ -88,7 +88,8 @@ def test_a_session_that_nobody_uses_ends(here: Workspace) -> None:
     assert "unused" in here.ctl("ls").out
     assert "unless used" in here.ctl("show", "lonely").out
     assert 200 == fetch(f"http://127.0.0.1:{session['open_port']}/")[0]
-    kept(here, "lonely")
+    # it may be announced anew a second later
+    here.until_so("lonely", lambda _: "it was used again" in here.story("lonely"))
     with knock(session, through_gateway=False):
         kept(here, "lonely")
         reload(here, *SOON)

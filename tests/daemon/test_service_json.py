@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import threading
 from pathlib import Path
 
+from . import services, traces
 from .workspace import Workspace, fetch
 
 FIELDS = ["URL", "PORT", "SLUG", "JOB_STATUS", "ERROR_MESSAGE"]
@@ -26,14 +28,23 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until `close`."""
         while not self._over.wait(0.0005):
-            try:
-                content = self._path.read_bytes()
-            except FileNotFoundError:
-                assert not self.seen, "it is never missing once it was there"
-                continue
-            self.reads += 1
-            if not self.seen or self.seen[-1] != content:
-                self.seen.append(content)
+            self._look()
+        # what was written before `close` is seen in any case
+        self._look()
+
+    def _look(self) -> None:
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            assert not self.seen, "it is never missing once it was there"
+            return
+        self.reads += 1
+        if not self.seen or self.seen[-1] != content:
+            self.seen.append(content)
+
+    def until(self, word: str) -> None:
+        """Wait until it has seen a word."""
+        traces.until(lambda: any(word.encode() in content for content in self.seen), f"{word} is not seen")
 
     def close(self) -> list[dict[str, str]]:
         """Stop reading; what was seen, each of it whole."""
@@ -44,13 +55,19 @@ class Reader(threading.Thread):
 
 def test_five_fields_through_the_life(workspace: Workspace) -> None:
     """Submitted, Running, Cancelled, never half a file; across a restart of the daemon it stays true."""
+    gate = workspace.root / "gate"
+    os.mkfifo(gate)
+    services.write(workspace.services / "gated", f"read -r _ < {gate}\nexec {services.SERVE}\n", url=services.URL)
     daemon = workspace.daemon()
-    session = workspace.client.start({"service": "tiny"})
+    session = workspace.client.start({"service": "gated"})
     path = workspace.state / "sessions" / session["id"] / "service.json"
     reader = Reader(path)
     reader.start()
     try:
+        reader.until("Submitted")
+        gate.write_text("go\n")
         running = workspace.until(session["id"], "running")
+        reader.until("Running")
         daemon.kill()
         workspace.daemon()
         workspace.until(session["id"], "running")

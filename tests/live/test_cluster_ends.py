@@ -6,6 +6,7 @@ import pytest
 
 from .bed import Cluster
 from .bed.person import Person, person
+from .bed.waiting import until
 from .scenario import (
     SERVE,
     add_service,
@@ -72,7 +73,7 @@ def test_stop_runs_the_kill_template_on_the_node_and_takes_everything_along(clus
         session = me.client.session("f")
         node = session["node"]
         assert node is not None
-        assert 4 <= sum(one.name == "sleep" for one in of_job(cluster, node, session))
+        until(lambda: 4 <= sum(one.name == "sleep" for one in of_job(cluster, node, session)), "all of them sleep")
         assert [] != [file for file in files_of(cluster, node, session) if file.endswith(".port.used")]
         done = me.ctl("stop", "f")
         assert 0 == done.status, done.err

@@ -265,7 +265,8 @@ def test_a_job_that_nobody_uses_gives_its_node_back(any_cluster: AnyCluster) -> 
             announced(me, "lonely")
             assert "running, but unused: it ends in" in me.ctl("ls", **WIDE).out
             assert 200 == fetch(str(lonely["url"]))[0]
-            kept(me, "lonely")
+            # it is announced anew a second later
+            me.until_so("lonely", lambda _: "it was used again" in me.story("lonely"))
             announced(me, "lonely")
             with shell_on(me, "lonely"):
                 kept(me, "lonely")

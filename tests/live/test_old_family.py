@@ -67,9 +67,10 @@ def test_a_job_through_a_form(it: Bench, me: Person) -> None:
     assert f"/me/{session['open_port']}/tree?port={session['open_port']}&dt=" in str(session["url"])
     assert f"{session['node']} run {job_of(session)}.0" in page(session)
     assert 20 * 60 == it.limit_s(job_of(session))
-    log = (folder(it.cluster, session) / "logs.out").read_text()
+    log = folder(it.cluster, session) / "logs.out"
     user = it.cluster.home().name
-    assert f"it said: {user}-00001 ho; ho {user}; volume {user}-00001" in log
+    # it speaks after its server was started
+    until(lambda: f"it said: {user}-00001 ho; ho {user}; volume {user}-00001" in log.read_text(), "it says so")
     inputs = (folder(it.cluster, session) / "inputs.sh").read_text()
     assert "export advanced_options_stream='true'" in inputs
     assert f"/pw/{user}/noVNC-1.3.0" in inputs
