@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import subprocess
@@ -25,12 +26,6 @@ pytestmark = pytest.mark.live
 ANSWER = "import socket; s = socket.create_server(('{address}', 8000)); s.accept()[0].sendall(b'here')"
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def why_not(address: tuple[str, int], limit_s: float = 5) -> int:
     """The error number of connecting, 0 where it works, EAGAIN where nobody says anything for ``limit_s`` seconds."""
     with socket.socket() as probe:
@@ -38,13 +33,13 @@ def why_not(address: tuple[str, int], limit_s: float = 5) -> int:
         return probe.connect_ex(address)
 
 
-def heard(address: tuple[str, int]) -> bytes:
-    """What a server sends to whoever connects; empty if it cannot be reached."""
-    try:
-        with socket.create_connection(address, timeout=5) as peer:
-            return peer.recv(100)
-    except OSError:
-        return b""
+def heard(path: Path) -> bytes:
+    """What a server on a Unix socket sends to whoever connects; empty if it cannot be reached."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(5)
+        peer.connect(str(path))
+        return peer.recv(100)
+    return b""
 
 
 # A cluster as it should be.
@@ -78,9 +73,9 @@ def test_a_node_is_reached_through_the_login_node_and_not_otherwise(cluster: Clu
     try:
         until(lambda: cluster.hosts["node1"].listens(8000), "a server on node1 listens")
         assert errno.EHOSTUNREACH == why_not((node, 8000))
-        port = free_port()
-        with cluster.connection("-N", f"-L127.0.0.1:{port}:node1:8000"):
-            until(lambda: b"here" == heard(("127.0.0.1", port)), "the tunnel carries")
+        entrance = cluster.folder / "entrance"
+        with cluster.connection("-N", f"-L{entrance}:node1:8000"):
+            until(lambda: b"here" == heard(entrance), "the tunnel carries")
     finally:
         listener.kill()
         listener.wait()

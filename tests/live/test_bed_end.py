@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .bed import ALICE, LOGIN, NODES, TARA, Cluster, reason_to_skip
+from .bed import ALICE, LOGIN, NODES, TARA, Cluster, number, reason_to_skip
 from .bed.disks import reason_against_quotas
 from .bed.fixtures import fresh_cluster
 from .bed.waiting import until
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.live
 
 def machine() -> dict[str, list[str]]:
     """All of this machine in which a cluster could leave something behind."""
-    locks = [path.read_text() for path in Path("/run").glob("sessiond-bed-*.lock")]
+    locks = [_text(path) for path in Path("/run").glob("sessiond-bed-*.lock")]
     namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     links = subprocess.run(["ip", "-o", "link", "show"], capture_output=True, text=True, check=True).stdout
     routes = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=True).stdout
@@ -39,7 +40,7 @@ def machine() -> dict[str, list[str]]:
         "namespaces": sorted(line.split()[0] for line in namespaces.splitlines()),
         "links": sorted(line.split()[1].rstrip(":") for line in links.splitlines()),
         "routes": sorted(routes.splitlines()),
-        "loop devices": sorted(_image(path) for path in Path("/sys/block").glob("loop*/loop")),
+        "loop devices": sorted(_text(path) for path in Path("/sys/block").glob("loop*/loop/backing_file")),
         "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
         "processes": sorted(processes),
         "folders": sorted(str(path) for path in Path(tempfile.gettempdir()).glob("sdbed*")),
@@ -48,10 +49,10 @@ def machine() -> dict[str, list[str]]:
     }
 
 
-def _image(loop: Path) -> str:
-    """The file of a loop device."""
+def _text(file: Path) -> str:
+    """What a file says that may go meanwhile: other clusters come and go."""
     try:
-        return (loop / "backing_file").read_text().strip()
+        return file.read_text().strip()
     except OSError:
         return ""
 
@@ -73,6 +74,20 @@ def left(before: dict[str, list[str]], marks: list[str]) -> list[str]:
     ]
 
 
+def all_gone(before: dict[str, list[str]], marks: list[str]) -> None:
+    """Wait until nothing is left. A mount, and the loop device below it, ends with the last namespace that has it, and
+    whoever makes one meanwhile, for another cluster or a test of another kind, begins with copies of all mounts.
+    """
+    found: list[str] = []
+
+    def is_clean() -> bool:
+        found[:] = left(before, marks)
+        return not [thing for thing in found if thing.startswith("loop devices: ")]
+
+    until(is_clean, "the loop devices end", limit_s=60)
+    assert [] == found
+
+
 def quota() -> int:
     """Megabytes for homes, where they can have a quota at all: they then lie on a loop device, which could be left."""
     return 0 if reason_against_quotas() else 8
@@ -91,7 +106,7 @@ def test_nothing_is_left_behind() -> None:
             two.cut()
             one.ctld_freeze()
             two.power_off("node1")
-    assert [] == left(before, marks)
+    all_gone(before, marks)
 
 
 def test_an_interrupted_bring_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,27 +128,33 @@ def test_an_interrupted_bring_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
     assert [] == left(before, marks)
 
 
-def test_the_next_cluster_sweeps_up_after_a_killed_one() -> None:
+def test_the_next_cluster_sweeps_up_after_a_killed_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 of the tests: its hosts end by themselves, and whoever takes its number removes the rest."""
     reason = reason_to_skip()
     if reason:
         pytest.skip(reason)
     before = machine()
+    # beyond those of other clusters, which would sweep up as well
+    own = number.LAST + 1 + os.getpid() % 50
+    monkeypatch.setattr(number, "FIRST", own)
+    monkeypatch.setattr(number, "LAST", own)
     code = (
-        "import signal; from tests.live.bed import Cluster, Settings\n"
+        "import signal; from tests.live.bed import Cluster, Settings, number\n"
+        f"number.FIRST = number.LAST = {own}\n"
         f"cluster = Cluster(Settings(home_quota_mb={quota()}))\n"
         "cluster.up(); cluster.submit('sleep 600')\n"
         "print(cluster.network.number, cluster.folder, flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as doomed:
         assert doomed.stdout is not None
-        number, folder = doomed.stdout.readline().split()
+        taken, folder = doomed.stdout.readline().split()
         doomed.send_signal(signal.SIGKILL)
-    marks = marks_of(int(number))
+    assert own == int(taken)
+    marks = marks_of(own)
     until(lambda: not any(thing.startswith("processes:") for thing in left(before, marks)), "its processes end")
     assert [] != left(before, marks)
     with fresh_cluster() as heir:
-        assert int(number) == heir.network.number
+        assert own == heir.network.number
         assert not Path(folder).exists()
         heir.until_job(heir.submit("true"), "COMPLETED")
-    assert [] == left(before, marks)
+    all_gone(before, marks)

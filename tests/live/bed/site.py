@@ -313,9 +313,11 @@ class Site:
 
     def _signal_all(self, host: str, name: str, number: int, states: str) -> None:
         for one in self.hosts[host].named(name):
-            os.kill(one.pid, number)
-            stat = Path(f"/proc/{one.pid}/stat")
-            until(partial(_is_in, stat, states), f"{name} heeds the signal")
+            # a daemon's child has its name until it becomes what it is to run, and may be gone by now
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(one.pid, number)
+                stat = Path(f"/proc/{one.pid}/stat")
+                until(partial(_is_in, stat, states), f"{name} heeds the signal")
 
     def _listening_sshd(self, host: str) -> Process | None:
         is_listener = self._is_listener(host)
