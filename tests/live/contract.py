@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import ClassVar
 
 from sessiond.api.wire import Session
 
 from .bed import LOGIN, AnyCluster, Cluster, PbsCluster
+from .bed.cluster import CONTROLLER_PORT
 from .bed.fixtures import fresh_cluster, fresh_pbs
 from .bed.host import Process, end
 from .bed.person import Person
+from .bed.talking import awaits_answer, has_unread
 from .bed.waiting import until
 
 
@@ -59,24 +60,21 @@ class Bench(ABC):
     def limit_s(self, job: str) -> int:
         """The job's walltime as the scheduler has it."""
 
+    @abstractmethod
+    def has_sent(self, pid: int) -> bool:
+        """Whether a process has said what it had to say to the scheduler's server, which is frozen."""
+
     def kill_submitter(self) -> None:
         """Once a submission has been sent, kill the command that waits for its answer."""
         host = self.cluster.hosts[LOGIN]
+        waiting: list[Process] = []
 
-        def waiting() -> list[Process]:
-            return [one for one in host.processes() if one.name == self.submitter and _waits(one.pid)]
+        def waits() -> bool:
+            waiting[:] = [one for one in host.named(self.submitter) if self.has_sent(one.pid)]
+            return bool(waiting)
 
-        until(lambda: bool(waiting()), "a submission waits for its answer")
-        end(waiting())
-
-
-def _waits(pid: int) -> bool:
-    """Whether a process sleeps with a connection open: what it had to say it has said."""
-    with contextlib.suppress(OSError):
-        descriptors = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state == "S" and any(str(one).startswith("socket:") for one in descriptors)
-    return False
+        until(waits, "a submission waits for its answer")
+        end(waiting)
 
 
 class SlurmBench(Bench):
@@ -92,6 +90,10 @@ class SlurmBench(Bench):
     def fill(self) -> None:
         """Both nodes, whole."""
         self.cluster.until_running(self.cluster.submit("sleep 600", "--exclusive", "--nodes=2", "--time=60"))
+
+    def has_sent(self, pid: int) -> bool:
+        """What it said lies unread at the controller's end. With munge it talks before that, over another socket."""
+        return has_unread(pid, CONTROLLER_PORT)
 
     def requeue(self, job: str) -> None:
         """Scontrol requeue."""
@@ -136,6 +138,10 @@ class PbsBench(Bench):
     def fill(self) -> None:
         """Both nodes, whole."""
         self.cluster.until_running(self.cluster.submit("sleep 600", "-l", "select=2:ncpus=4", "-l", "walltime=1:0:0"))
+
+    def has_sent(self, pid: int) -> bool:
+        """It sleeps with its only connection open."""
+        return awaits_answer(pid)
 
     def requeue(self, job: str) -> None:
         """Qrerun by an operator."""

@@ -20,8 +20,8 @@ from .scenario import SERVE, add_service, add_where, ended, job_of, nothing_left
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 
-TOLD = "trap 'date +%s > \"$HOME/told\"; exit 0' TERM\n"
-"""Shell words of a service that writes down when it was told to end."""
+TOLD = 'trap \'date +%s > "$HOME/told"; exit 0\' TERM\ndate +%s > "$HOME/began"\n'
+"""Shell words of a service that writes down when it began and when it was told to end."""
 
 
 @pytest.fixture(scope="module", params=["slurm", "pbs"])
@@ -224,7 +224,10 @@ def test_stop_runs_the_kill_template_where_the_service_ran(it: Bench) -> None:
         add_service(me, "relatives", family, kill='sleep 6; hostname >> "$HOME/killed"\n')
         me.daemon()
         session = start(me, "f", service="relatives")
-        assert 3 <= sum(one.name == "sleep" for one in of_job(it.cluster, str(session["node"]), session))
+        until(
+            lambda: 3 <= sum(one.name == "sleep" for one in of_job(it.cluster, str(session["node"]), session)),
+            "all of them sleep",
+        )
         assert 0 == me.ctl("stop", "f").status
         ended(me, it.cluster, "f", "cancelled")
         assert [session["node"]] == (it.cluster.home() / "killed").read_text().split()
@@ -263,12 +266,13 @@ def test_the_walltime_ends_a_session_in_order(it: Bench) -> None:
         add_service(me, "told", f"{TOLD}{SERVE} &\nwait\n", kill='date +%s > "$HOME/killed"\n')
         me.daemon()
         start(me, "w", "--time", it.shortest, service="told")
-        began = time.time()
-        told, killed = it.cluster.home() / "told", it.cluster.home() / "killed"
+        began, told, killed = (it.cluster.home() / name for name in ("began", "told", "killed"))
         until(lambda: told.exists() and bool(told.read_text()), "it is told to end", 80)
-        session = ended(me, it.cluster, "w", "walltime", limit_s=60)
+        seen(me, "w", "ended", 90)
+        session = ended(me, it.cluster, "w", "walltime")
         assert "ended at its time limit" == session["phrase"]
-        assert began + 10 <= int(killed.read_text()) <= int(told.read_text()) <= began + 60
+        lived = [int(file.read_text()) - int(began.read_text()) for file in (killed, told)]
+        assert 10 <= lived[0] <= lived[1] <= 60, lived
         assert "walltime" in me.ctl("why", "w").out
         until(lambda: "its script's exit record: " in me.ctl("why", "w").out, "its end is collected", 60)
         assert 0 == me.ctl("why", "w", "--bundle", str(me.root / "w.tar.gz")).status

@@ -119,12 +119,14 @@ def test_a_job_that_qdel_does_not_end_is_dropped_by_force(pbs: PbsCluster, me: P
 
 def test_a_limit_that_the_server_alone_keeps(pbs: PbsCluster, me: Person) -> None:
     """Its runner cannot end it in time (it was stopped): PBS ends it, late and hard, and that is a walltime, too."""
-    session = start(me, "w", "--time", "00:00:12")
+    session = start(me, "w")
     job = job_of(session)
     attendants = [one for one in of_job(pbs, str(session["node"]), session) if one.name == "bash"]
     assert attendants
     for one in attendants:
         os.kill(one.pid, signal.SIGSTOP)
+    # not before: it would end it in time where all this takes a while
+    assert 0 == pbs.ssh("qalter", "-l", "walltime=1", job).returncode
     pbs.until_ended(job, 60)
     assert "-29" == pbs.job(job)["Exit_status"]
     me.ctl("ls", "--fresh")

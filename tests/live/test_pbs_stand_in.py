@@ -4,6 +4,7 @@ test_pbs_stand_in_words.
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_a_user_of_tcsh_and_a_shell_of_ones_own(pbs: PbsCluster) -> None:
 
 def test_what_goes_into_the_background_ends_with_the_job_unless_it_left_the_session(pbs: PbsCluster) -> None:
     """PBS looks at the session alone. The job waits for the one that leaves: at first it is in the job's session."""
-    left = "while grep -q ' sleep 602' /proc/$!/cmdline; do sleep 0.02; done"
+    left = 'until [ "$(ps -o sid= -p $!)" -eq $! ]; do sleep 0.02; done'
     job = pbs.submit(f"sleep 601 & setsid sleep 602 & {left}; exit 0")
     node = pbs.until_ended(job).nodes
     until(lambda: ["sleep"] == [one.name for one in pbs.hosts[node].processes() if one.uid == pbs.uid()], "one is left")
@@ -116,8 +117,13 @@ def test_output_that_finds_no_place_holds_a_job_in_e(pbs: PbsCluster) -> None:
     """It has an exit status already; after a while it is history all the same."""
     pbs.turn(deliver_s=1.0)
     job = pbs.submit("exit 7", "-o", "/nosuch/dir/x")
-    pbs.until_job(job, "E")
-    known = pbs.job(job)
+    known: dict[str, str] = {}
+
+    def is_held() -> bool:
+        known.update(pbs.job(job))
+        return "E" == known["job_state"]
+
+    until(is_held, f"job {job} is E")
     assert ("51", "7") == (known["substate"], known["Exit_status"])
     assert "obittime" not in known
     pbs.until_ended(job)
@@ -146,12 +152,16 @@ def test_jobs_wait_for_places_for_their_hour_and_for_others(pbs: PbsCluster) -> 
     second = pbs.submit("sleep 600")
     until(lambda: "Not Running: Not enough free nodes available" == pbs.job(second).get("comment"), "it says why")
     held = pbs.submit("true", "-h")
-    waiting = pbs.submit("true", "-a", "$(date -d '2 seconds' +%Y%m%d%H%M.%S)")
+    waiting = pbs.submit("true", "-a", "$(date -d '1 hour' +%Y%m%d%H%M.%S)")
+    asked_at = int(time.time())
+    soon = pbs.submit("true", "-a", "$(date -d '2 seconds' +%Y%m%d%H%M.%S)")
     dependent = pbs.submit("true", "-W", f"depend=afterany:{first}")
     assert ["H", "W", "H"] == [pbs.until_job(each, "H", "W").state for each in (held, waiting, dependent)]
     assert 0 == pbs.ssh("qdel", first).returncode
-    for each in (waiting, dependent):
+    for each in (soon, dependent):
         pbs.until_ended(each)
+    assert asked_at + 2 <= int(pbs.job(soon)["stime"])
+    assert "W" == pbs.job(waiting)["job_state"]
     assert 0 == pbs.ssh("qrls", held).returncode
     pbs.until_ended(held)
     pbs.until_running(second)
@@ -175,7 +185,7 @@ def test_qdel_of_a_running_job(pbs: PbsCluster) -> None:
 
 def test_qdel_kills_what_does_not_heed(pbs: PbsCluster) -> None:
     """After a while of patience, in which it still says R, and a further qdel is fine."""
-    pbs.turn(kill_delay_s=1.0)
+    pbs.turn(kill_delay_s=4.0)
     job = pbs.submit(STUBBORN)
     file(pbs, "traps")
     began = time.monotonic()
@@ -183,7 +193,7 @@ def test_qdel_kills_what_does_not_heed(pbs: PbsCluster) -> None:
     assert "R" == pbs.jobs()[-1].state
     assert ("", "", 0) == said(pbs, "qdel", job)
     pbs.until_ended(job)
-    assert 0.9 < time.monotonic() - began
+    assert 3.9 < time.monotonic() - began
 
 
 def test_qdel_of_a_waiting_job_and_of_another_users(pbs: PbsCluster) -> None:
@@ -221,7 +231,9 @@ def test_a_walltime_is_enforced_late(pbs: PbsCluster) -> None:
     assert ("-29", "93") == (known["Exit_status"], known["substate"])
     assert known["comment"].endswith(" and exceeded resource walltime")
     errors = file(pbs, f"w.e{job.partition('.')[0]}").read_text()
-    assert "=>> PBS: job killed: walltime 2 exceeded limit 1\n" == errors
+    found = re.fullmatch(r"=>> PBS: job killed: walltime (\d+) exceeded limit 1\n", errors)
+    assert found is not None, errors
+    assert 2 <= int(found[1])
 
 
 def test_the_walltime_of_a_running_job_goes_down_not_up(pbs: PbsCluster) -> None:
@@ -244,11 +256,10 @@ def test_suspended_resumed_and_requeued_by_those_who_run_it(pbs: PbsCluster) -> 
     node = pbs.until_running(job).nodes
     pbs.suspend(job)
     assert ("S", "43") == (pbs.job(job)["job_state"], pbs.job(job)["substate"])
-    states = [
-        Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        for one in pbs.hosts[node].named("sleep")
-    ]
-    assert ["T"] == states
+    (sleeper,) = pbs.hosts[node].named("sleep")
+    stat = Path(f"/proc/{sleeper.pid}/stat")
+    # it stops when it gets to hear of it
+    until(lambda: "T" == stat.read_text().rpartition(")")[2].split()[0], "its processes stop")
     pbs.resume(job)
     pbs.until_running(job)
     pbs.requeue(job)

@@ -10,10 +10,29 @@ import pytest
 
 from .bed import ALICE, LOGIN, TARA, PbsCluster
 from .bed.fixtures import fresh_pbs
+from .bed.host import Process, end
+from .bed.talking import awaits_answer
 from .bed.waiting import until
 from .test_pbs_stand_in import STUBBORN, said
 
 pytestmark = pytest.mark.live
+
+
+def killed_before_an_answer(pbs: PbsCluster, program: str, *words: str, text: str = "") -> None:
+    """Have a user's command ask the server for something, and kill it while it waits."""
+    with pbs.connection(program, *words) as line:
+        assert line.stdin is not None
+        line.stdin.write(text)
+        line.stdin.close()
+        waiting: list[Process] = []
+
+        def waits() -> bool:
+            waiting[:] = [one for one in pbs.hosts[LOGIN].named(program) if awaits_answer(one.pid)]
+            return bool(waiting)
+
+        until(waits, f"{program} waits for its answer")
+        assert line.poll() is None
+        end(waiting)
 
 
 def test_without_a_server_commands_fail_at_once(pbs: PbsCluster) -> None:
@@ -59,7 +78,7 @@ def test_a_frozen_server_is_silent_and_a_killed_qsub_has_submitted(pbs: PbsClust
     pbs.server_freeze()
     with pytest.raises(subprocess.TimeoutExpired):
         pbs.ssh("qstat", limit_s=1)
-    assert 124 == pbs.ssh("timeout", "0.5", "qsub", "-N", "whilefrozen", text="true\n").returncode
+    killed_before_an_answer(pbs, "qsub", "-N", "whilefrozen", text="true\n")
     pbs.server_thaw()
     until(lambda: ["whilefrozen"] == [job.name for job in pbs.jobs("F")], "it was submitted, and ran")
 
@@ -72,7 +91,12 @@ def test_a_qsub_that_loses_the_answer(pbs: PbsCluster) -> None:
     out, _, status = said(pbs, "bash", "-c", "'qsub -N two -h; exit $?'")
     assert ("", 137) == (out, status)
     pbs.turn(lost={"hangs": True})
-    assert 124 == pbs.ssh("timeout", "0.5", "qsub", "-N", "three", "-h").returncode
+    with pbs.connection("qsub", "-N", "three", "-h") as hanging:
+        assert hanging.stdin is not None
+        hanging.stdin.close()
+        until(lambda: 3 == len(pbs.jobs("H")), "it has submitted")
+        with pytest.raises(subprocess.TimeoutExpired):
+            hanging.wait(0.5)
     pbs.turn(lost={})
     assert "three" == pbs.jobs("H")[2].name
     assert 3 == len(pbs.jobs("H"))
@@ -86,8 +110,8 @@ def test_a_node_without_power_is_noticed_late(pbs: PbsCluster) -> None:
     free = pbs.submit("sleep 600", "-l", "select=1:ncpus=2")
     for each in (job, other, free):
         assert "node1" == pbs.until_running(each).nodes
-    pbs.power_off("node1")
     began = time.monotonic()
+    pbs.power_off("node1")
     assert ["R", "R", "R"] == [one.state for one in pbs.jobs()]
     until(lambda: "F" == pbs.job(other)["job_state"], "the node's death is noticed")
     assert 1.4 < time.monotonic() - began
@@ -104,7 +128,7 @@ def test_qdel_where_the_mom_is_stopped_or_the_node_is_gone(pbs: PbsCluster) -> N
     job = pbs.submit("sleep 600", "-l", "select=1:host=node1")
     pbs.until_running(job)
     pbs.mom_freeze("node1")
-    assert 124 == pbs.ssh("timeout", "0.5", "qdel", job).returncode
+    killed_before_an_answer(pbs, "qdel", job)
     assert "R" == pbs.jobs()[-1].state
     pbs.mom_thaw("node1")
     pbs.until_ended(job)
