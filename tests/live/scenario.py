@@ -56,12 +56,12 @@ def job_of(session: Session) -> str:
     return session["job_id"]
 
 
-def of_job(cluster: AnyCluster, host: str, session: Session) -> list[Process]:
-    """The processes of a session's job on a host: the scheduler marks them, and the session does."""
+def of_job(cluster: AnyCluster, host: str, *sessions: Session) -> list[Process]:
+    """The processes of sessions' jobs on a host: the scheduler marks them, and the session does."""
     if not cluster.hosts[host].is_on:
         return []
-    marks = {f"SESSIOND_TAG={tag(session)}".encode(), f"SLURM_JOB_ID={session['job_id']}".encode()}
-    marks.add(f"PBS_JOBID={session['job_id']}".encode())
+    marks = {f"SESSIOND_TAG={tag(one)}".encode() for one in sessions}
+    marks |= {f"{name}={one['job_id']}".encode() for name in ("SLURM_JOB_ID", "PBS_JOBID") for one in sessions}
     users = {cluster.uid(user) for user in SHELLS}
 
     def is_marked(one: Process) -> bool:
@@ -72,15 +72,16 @@ def of_job(cluster: AnyCluster, host: str, session: Session) -> list[Process]:
     return [one for one in cluster.hosts[host].processes() if one.uid in users and is_marked(one)]
 
 
-def files_of(cluster: AnyCluster, host: str, session: Session) -> list[str]:
-    """What a session has in folders of a host that only that host sees: each is named after it, or says its name."""
-    if not cluster.hosts[host].is_on:
+def files_of(cluster: AnyCluster, host: str, *sessions: Session) -> list[str]:
+    """What sessions have in folders of a host that only that host sees: each is named after one, or says its name."""
+    if not cluster.hosts[host].is_on or not sessions:
         return []
-    name = tag(session)
-    named = cluster.sh(host, "find", "/tmp", "/dev/shm", "-xdev", "-name", f"*{name}*").stdout.split()
-    return (
-        named + cluster.sh(host, "grep", "-rsl", "--devices=skip", "--exclude-dir=sdbed*", name, "/tmp").stdout.split()
-    )
+    names = [tag(one) for one in sessions]
+    # only what lies in its own file system: paths of the machine may be mounted below
+    own = ("find", "/tmp", "/dev/shm", "-xdev")
+    found = [file for file in cluster.sh(host, *own).stdout.split() if any(name in file for name in names)]
+    words = [word for name in names for word in ("-e", name)]
+    return found + cluster.sh(host, *own, "-type", "f", "-exec", "grep", "-slF", *words, "{}", "+").stdout.split()
 
 
 def leftovers(cluster: AnyCluster, *sessions: Session, killed: bool = False) -> list[str]:
@@ -93,11 +94,11 @@ def leftovers(cluster: AnyCluster, *sessions: Session, killed: bool = False) -> 
     names = {tag(one) for one in sessions}
     left += [f"job {job}" for job in cluster.active() if job.name in names]
     left += [f"a listener on port {port}" for port in traces.listening() & {one["open_port"] for one in sessions}]
+    for name in (LOGIN, *NODES):
+        left += [f"{name}: {one}" for one in of_job(cluster, name, *sessions)]
+        files = files_of(cluster, name, *sessions)
+        left += [f"{name}: {file}" for file in files if not (killed and file.endswith(".port.used"))]
     for session in sessions:
-        for name in (LOGIN, *NODES):
-            left += [f"{name}: {one}" for one in of_job(cluster, name, session)]
-            files = files_of(cluster, name, session)
-            left += [f"{name}: {file}" for file in files if not (killed and file.endswith(".port.used"))]
         node, port = session["node"], session["service_port"]
         if (
             node in cluster.hosts

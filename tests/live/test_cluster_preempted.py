@@ -10,6 +10,7 @@ from .bed import Cluster
 from .bed.fixtures import fresh_cluster
 from .bed.person import person
 from .bed.waiting import until
+from .contract import seen
 from .scenario import add_where, ended, job_of, page, submissions
 
 pytestmark = pytest.mark.live
@@ -56,7 +57,8 @@ def test_an_urgent_job_takes_the_nodes(busy: Cluster) -> None:
         assert 0 == me.ctl("stop", "back").status
         session = ended(me, busy, "back", "cancelled")
         # A preempted job may come back: for a minute nothing is concluded.
-        over = ended(me, busy, "over", "preempted", limit_s=90)
+        seen(me, "over", "ended", 150)
+        over = ended(me, busy, "over", "preempted")
         assert "preempted" in over["phrase"]
         why = me.ctl("why", "over").out
         assert "the job was preempted by another" in why

@@ -48,7 +48,7 @@ async def test_a_session_waits_runs_and_its_time_is_over(cluster: Cluster, brows
             session = await anyio.to_thread.run_sync(me.client.session, "q")
             reason = session["queue_reason"]
             assert reason is not None
-            assert reason.lower() in (await page.ask(WORDS)).lower()
+            await page.until(f"{WORDS}.toLowerCase().includes({reason.lower()!r})")
             await kept(page, tmp_path, "dashboard-queue")
             await page.ask("document.querySelector('h3 a').click()")
             await page.until(f"document.querySelector('h1')?.textContent === 'q' && {WORDS}.includes('Expected')")
@@ -74,6 +74,9 @@ async def test_a_session_waits_runs_and_its_time_is_over(cluster: Cluster, brows
             await page.until("document.querySelector('.left.soon')?.textContent.startsWith('Ends in ')")
             await page.until("document.getElementById('news').textContent === 'q ends soon'")
             cluster.sh(LOGIN, "scontrol", "update", f"JobId={job_of(session)}", "EndTime=now+1")
+            await anyio.to_thread.run_sync(cluster.until_ended, job_of(session))
+            # of what runs a look is taken once a minute only
+            await anyio.to_thread.run_sync(me.ctl, "ls", "--fresh")
             await page.until(f"{PILL} === 'time was over'")
             await page.until(f"{WORDS}.includes('its time limit')")
             assert await page.ask("document.querySelector('.problem .hint') === null")

@@ -143,6 +143,6 @@ def test_a_session_whose_log_has_no_room_goes_on_and_ends_properly(
             (bed.scratch / "burn.new").rename(bed.scratch / "burn")
         until(lambda: session["id"] not in it.said("ls", "--fresh", "--json"), "the end is seen")
         ended = it.over(session, outcome)
-        assert (status == 7) == ("7" in str(ended["problem"])), ended
+        assert (status == 7) == (ended["problem"] is not None and "status 7" in ended["problem"]["message"]), ended
         assert (bed.scratch / "killed").exists()
         nothing_left(bed)
