@@ -145,7 +145,7 @@ def _public(bed: Path, name: str) -> str:
 def _etc(bed: Path, network: Network, settings: Settings) -> None:
     """A copy of the machine's /etc with users, names and a configuration of its own: the machine's is left alone."""
     etc = bed / "etc"
-    subprocess.run(["cp", "-a", "/etc", str(etc)], check=True, timeout=60)
+    _copy(Path("/etc"), etc)
     for user, shell in SHELLS.items():
         number = uid(user, network)
         if any(one.pw_name == user or one.pw_uid == number for one in pwd.getpwall()):
@@ -169,6 +169,16 @@ def _etc(bed: Path, network: Network, settings: Settings) -> None:
     slurm.mkdir(exist_ok=True)
     (slurm / "slurm.conf").write_text(config.slurm_conf(bed, network, settings))
     (slurm / "cgroup.conf").write_text(config.cgroup_conf(_slurm_version()))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A folder as it is, but for what goes meanwhile, as the locks of useradd(8) do that other tests run."""
+    words = ["cp", "-a", str(source), str(target)]
+    environment = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.endswith(": No such file or directory")]
+    if said or (done.returncode and not done.stderr):
+        raise RuntimeError(f"{source} cannot be copied: {' '.join(said) or done.returncode}")
 
 
 def _slurm_version() -> tuple[int, int]:
