@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar
@@ -116,8 +117,17 @@ class SlurmBench(Bench):
         assert 0 == self.cluster.ssh(f"scancel {job}").returncode
 
     def forget(self, job: str) -> None:
-        """By itself, two seconds after its end."""
-        until(lambda: job not in {one.id for one in self.cluster.jobs()}, "the controller has forgotten", 60)
+        """By itself, once it need not keep jobs for long; it looks once a minute."""
+        self._keep_jobs(2)
+        until(lambda: job not in {one.id for one in self.cluster.jobs()}, "the controller has forgotten", 90)
+        self._keep_jobs(self.cluster.settings.min_job_age_s)
+
+    def _keep_jobs(self, seconds: int) -> None:
+        file = self.cluster.etc / "slurm/slurm.conf"
+        new = file.with_name("slurm.conf.new")
+        new.write_text(re.sub(r"(?<=^MinJobAge=)\d+", str(seconds), file.read_text(), flags=re.MULTILINE))
+        new.replace(file)
+        assert 0 == self.cluster.sh(LOGIN, "scontrol", "reconfigure").returncode
 
     def limit_s(self, job: str) -> int:
         """H:MM:SS."""
@@ -178,9 +188,9 @@ class PbsBench(Bench):
 
 @contextlib.contextmanager
 def bench(scheduler: str) -> Iterator[Bench]:
-    """A cluster of the contract's own, impatient: it forgets and gives up within seconds."""
+    """A cluster of the contract's own, impatient: it gives up within seconds."""
     if scheduler == "slurm":
-        with fresh_cluster(min_job_age_s=2, message_timeout_s=2, slurmd_timeout_s=2) as slurm:
+        with fresh_cluster(message_timeout_s=2, slurmd_timeout_s=2) as slurm:
             yield SlurmBench(slurm)
     else:
         with fresh_pbs() as pbs:

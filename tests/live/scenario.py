@@ -119,7 +119,7 @@ def nothing_left(cluster: AnyCluster, *sessions: Session, killed: bool = False) 
         return not found
 
     try:
-        until(is_clean, "nothing is left of the sessions", limit_s=10)
+        until(is_clean, "nothing is left of the sessions", limit_s=30)
     except AssertionError as error:
         raise AssertionError(f"{error}: {found}") from None
 

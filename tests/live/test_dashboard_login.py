@@ -23,11 +23,12 @@ PILL = "[...document.querySelectorAll('.card')].find(e => e.textContent.includes
 
 
 async def press(page: Page, label: str) -> None:
-    """Press the button with a label, in the dialogue where there is one."""
-    await page.ask(
+    """Press the button with a label, in the dialogue where there is one, once it is there."""
+    button = (
         "[...(document.querySelector('dialog') ?? document).querySelectorAll('button')]"
-        f".find(e => e.textContent === {label!r}).click()"
+        f".find(e => e.textContent === {label!r})"
     )
+    await page.until(f"{button} && ({button}.click(), true)")
 
 
 @EACH
@@ -48,7 +49,10 @@ async def test_what_the_cluster_asks_is_asked_in_the_page(site: Site, tmp_path: 
         await page.until("document.activeElement.matches('dialog input[type=password]')")
         await page.type("wrong\n")
         await page.until(f"document.querySelector('dialog') === null && {PILL}.textContent === 'needs you'")
-        assert 1 == await page.ask(f"{PILL}.closest('.card').innerText.split('did not accept your answers').length - 1")
+        # the card may say for a moment what it said before
+        said = f"{PILL}.closest('.card').innerText.split('did not accept your answers').length - 1"
+        await page.until(f"({said}) > 0")
+        assert 1 == await page.ask(said)
         await kept(page, tmp_path, "dashboard-login-wrong")
         await press(page, "Log in")
         for turn in range(2):
