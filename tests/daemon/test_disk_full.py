@@ -125,6 +125,8 @@ def test_a_daemon_that_is_restarted_meanwhile_serves_what_runs(full: tuple[Works
     first = disk.daemon
     with subprocess.Popen(["nsenter", "--target", str(first.pid), "--mount", "sleep", "600"]) as keeper:
         try:
+            spaces = [Path(f"/proc/{pid}/ns/mnt") for pid in (first.pid, keeper.pid)]
+            traces.until(lambda: 1 == len({space.readlink() for space in spaces}), "it is not kept")
             session = workspace.start("tiny")
             disk.fill()
             first.kill()

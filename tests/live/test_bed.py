@@ -98,8 +98,9 @@ def test_orphans_are_reaped(cluster: Cluster) -> None:
 def test_a_service_finds_its_environment(cluster: Cluster) -> None:
     """What a service installed on this machine can be used by a user on a node, wherever the clone lies."""
     ensure_environment("webshell")
-    words = f'{cluster.environment}; "$SESSIOND_ENVS"/webshell-*/bin/python -c "import terminado; print(1)"'
-    done = cluster.sh("node1", "bash", "-c", words, user=ALICE)
+    # of several, made at different times, the first
+    words = 'set -- "$SESSIOND_ENVS"/webshell-*/bin/python; "$1" -c "import terminado; print(1)"'
+    done = cluster.sh("node1", "bash", "-c", f"{cluster.environment}; {words}", user=ALICE)
     assert ("", "1\n") == (done.stderr, done.stdout)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -140,11 +141,15 @@ def test_each_thing_is_told_once_though_the_daemon_dies_in_between(any_cluster: 
         assert ("lab: running", "where on bed; sessionctl open lab") == ear.hears()
         dies()
         for minutes in (14, 4):
+            before = time.time()
             limit(any_cluster, session, minutes)
             me.ctl("ls", "--fresh")
             title, text = ear.hears()
             assert title.startswith("lab: ends at ")
-            assert text.startswith(f"where on bed ends in {minutes - 1} min; sessionctl extend lab ")
+            ends_by = datetime.fromisoformat(str(me.client.session("lab")["ends_by"])).timestamp()
+            left = [int((ends_by - at) // 60) for at in (before, time.time())]
+            assert minutes > left[0]
+            assert text.startswith(tuple(f"where on bed ends in {one} min; sessionctl extend lab " for one in left))
             dies()
         remove(any_cluster, session)
         me.ctl("ls", "--fresh")
