@@ -16,6 +16,8 @@ from sessiond.client import NoDaemon
 
 from .workspace import Daemon, Workspace
 
+pytestmark = pytest.mark.timeout(600)
+
 AT_ONCE = 4
 
 GROUPS = {

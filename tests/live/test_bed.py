@@ -21,7 +21,7 @@ from .bed.fixtures import fresh_cluster
 from .bed.person import person
 from .bed.waiting import until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 ANSWER = "import socket; s = socket.create_server(('{address}', 8000)); s.accept()[0].sendall(b'here')"
 

@@ -16,7 +16,7 @@ from .bed.disks import reason_against_quotas
 from .bed.fixtures import fresh_cluster
 from .bed.waiting import until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def machine() -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from .scenario import (
     of_job,
 )
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def start(me: Person, service: str, name: str, *more: str) -> None:

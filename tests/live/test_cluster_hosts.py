@@ -11,7 +11,7 @@ from .bed.person import Person, person
 from .bed.waiting import until
 from .scenario import SERVE, add_service, add_where, cleaned, ended, folder, job_of, nothing_left, page, submissions
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def start(me: Person, service: str, name: str, *more: str) -> None:

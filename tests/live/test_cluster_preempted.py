@@ -13,7 +13,7 @@ from .bed.waiting import until
 from .contract import seen
 from .scenario import add_where, ended, job_of, page, submissions
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

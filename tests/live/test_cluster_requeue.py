@@ -15,7 +15,7 @@ from .bed.person import Person, person
 from .bed.waiting import until
 from .scenario import add_where, ended, job_of, page, submissions
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from .bed.person import Person, person
 from .bed.waiting import until
 from .scenario import PYTHON, SERVE, add_service, add_where, ended, folder, job_of, page
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 ON_SOCKET = (
     f'if sessiond_listen_socket; then exec {PYTHON} "$SESSIOND_LISTEN_SOCKET"; fi\necho "no socket" >&2\nexec {SERVE}\n'

@@ -14,7 +14,7 @@ from .bed.person import Person, person
 from .bed.waiting import until
 from .scenario import ended, job_of
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 GRANTED = "server grants first\nvendor grants second\n"
 

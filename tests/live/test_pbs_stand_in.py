@@ -13,7 +13,7 @@ import pytest
 from .bed import ALICE, LOGIN, NODES, TARA, PbsCluster
 from .bed.waiting import until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 STUBBORN = "trap '' TERM; touch \"$HOME/traps\"; while :; do sleep 0.1; done"
 

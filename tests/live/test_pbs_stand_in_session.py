@@ -9,7 +9,7 @@ from .bed.fixtures import fresh_pbs
 from .bed.person import person
 from .scenario import add_where, ended, job_of, page, submissions
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("face", ["openpbs", "torque"])

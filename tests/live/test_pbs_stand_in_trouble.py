@@ -15,7 +15,7 @@ from .bed.talking import awaits_answer
 from .bed.waiting import until
 from .test_pbs_stand_in import STUBBORN, said
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def killed_before_an_answer(pbs: PbsCluster, program: str, *words: str, text: str = "") -> None:

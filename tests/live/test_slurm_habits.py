@@ -9,7 +9,7 @@ from .bed.fixtures import fresh_cluster
 from .bed.person import person
 from .scenario import add_where, ended, page, submissions
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def test_a_job_is_seen_in_a_hidden_partition_where_each_command_complains() -> None:

@@ -8,7 +8,7 @@ from .bed import Cluster
 from .bed.waiting import until
 from .storm import nothing_left, stays, storm
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def test_a_restart_while_the_cluster_is_out_of_reach(cluster: Cluster) -> None:

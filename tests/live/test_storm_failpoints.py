@@ -19,7 +19,7 @@ from tests.daemon.workspace import Daemon
 from .bed import Cluster
 from .storm import Storm, nothing_left, storm
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 AT_ONCE = 4
 LIMIT_S = 60.0

@@ -12,7 +12,7 @@ from .bed import LOGIN, Cluster
 from .bed.waiting import until
 from .storm import nothing_left, stays, storm
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def test_sshd_dies_and_comes_back(cluster: Cluster) -> None:

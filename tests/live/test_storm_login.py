@@ -9,7 +9,7 @@ import pytest
 from .bed import LOGIN, Cluster
 from .storm import nothing_left, stays, storm
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 def calls(cluster: Cluster) -> int:

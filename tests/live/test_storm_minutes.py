@@ -25,7 +25,7 @@ from .bed.waiting import until
 from .scenario import of_job
 from .storm import ACTIVE, Storm, nothing_left, stays, storm
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 OUTAGE_S = 185.0
 NO_ANSWER_S = 46.0

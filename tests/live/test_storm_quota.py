@@ -14,7 +14,7 @@ from .bed.fixtures import fresh_cluster
 from .bed.waiting import until
 from .storm import SERVE, Storm, nothing_left, stays, storm
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 EXCEEDED = "Disk quota exceeded"
 REMEDY = "Your quota there is used up: remove files of yours, or have it raised; it is tried again."

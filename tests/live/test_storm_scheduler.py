@@ -15,7 +15,7 @@ from .bed.fixtures import fresh_cluster
 from .bed.waiting import until
 from .storm import Storm, nothing_left, stays, storm
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
