@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.daemon import services
-from tests.daemon.ports import Block
 from tests.daemon.workspace import Workspace
+from tests.ports import neighbours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +42,15 @@ def licence_server(host: str = "127.0.0.1") -> Iterator[Server]:
 
     Its ports are free at this machine's other addresses, too, where a daemon may have to open them.
     """
-    with (
-        contextlib.closing(Block()) as block,
-        socket.create_server((host, block.ports[0])) as first,
-        socket.create_server((host, block.ports[1])) as second,
-    ):
+    ports = neighbours(2)
+    with socket.create_server((host, ports[0])) as first, socket.create_server((host, ports[1])) as second:
         threads = [
             threading.Thread(target=_serve, args=(one, word)) for one, word in ((first, "server"), (second, "vendor"))
         ]
         for thread in threads:
             thread.start()
         try:
-            yield Server(host=host, port=first.getsockname()[1], daemon=second.getsockname()[1])
+            yield Server(host=host, port=ports[0], daemon=ports[1])
         finally:
             for one, thread in zip((first, second), threads, strict=True):
                 one.shutdown(socket.SHUT_RDWR)

@@ -160,8 +160,8 @@ def test_what_waits_for_a_restart_is_said_until_then(workspace: Workspace) -> No
     """However often the configuration is read again; and no longer, once it is as the daemon has it."""
     workspace.daemon()
     good = workspace.config.read_text()
-    workspace.config.write_text(good.replace("127.0.0.1:0", "127.0.0.1:8701"))
-    change = "daemon.gateway: 127.0.0.1:0 -> 127.0.0.1:8701"
+    workspace.config.write_text(good.replace(workspace.gateway, "127.0.0.1:8701"))
+    change = f"daemon.gateway: {workspace.gateway} -> 127.0.0.1:8701"
     for _ in range(2):
         assert f"needs a restart of sessiond: {change}\n" == workspace.ctl("reload").out
         assert [f"{change} takes effect when sessiond is restarted"] == workspace.client.status()["warnings"]

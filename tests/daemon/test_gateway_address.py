@@ -10,7 +10,7 @@ from .workspace import Workspace, fetch
 def test_the_gateway_answers_at_the_address_that_was_configured(workspace: Workspace) -> None:
     """Its URLs lead there; no name below localhost does, so sessions have none, and the daemon says so."""
     workspace.configure("own_origins = true")
-    workspace.config.write_text(workspace.config.read_text().replace("127.0.0.1:0", "127.0.0.2:0"))
+    workspace.config.write_text(workspace.config.read_text().replace('"127.0.0.1:', '"127.0.0.2:'))
     workspace.daemon()
     session = workspace.start("tiny", name="lab")
     where = urlsplit(str(session["url"]))

@@ -22,12 +22,13 @@ from typing import Any, Self
 
 from sessiond.api.wire import Session, StartRequest
 from sessiond.client import Client, ClientError
+from tests.ports import Block
 
 from . import services, traces
-from .ports import Block
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
+_PARTS = (slice(-6), slice(-6, -4), slice(-4, None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ class Daemon:
 class Workspace:
     """One private world. ``env`` is what the daemon and sessionctl in it see, ``patience_s`` how long `until` waits.
 
-    ``ports`` are for its sessions, ``spare`` are a few that are nobody's.
+    ``ports`` are for its sessions, ``spare`` are a few that are nobody's. ``gateway`` has one of its own, too, and
+    leaves the next one to the dashboard: nobody else takes them between one daemon and the next.
     """
 
     def __init__(self) -> None:
@@ -120,7 +122,8 @@ class Workspace:
             folder.mkdir(mode=0o700)
         services.write_all(self.services)
         self._block = Block()
-        self.ports, self.spare = self._block.ports[:60], self._block.ports[60:]
+        self.ports, doors, self.spare = (self._block.ports[part] for part in _PARTS)
+        self.gateway = f"127.0.0.1:{doors[0]}"
         self.configure()
         self.mark = f"TEST_WORKSPACE={self.root}"
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
@@ -147,7 +150,7 @@ class Workspace:
         chosen = ports or self.ports
         lines = [
             "[daemon]",
-            'gateway = "127.0.0.1:0"',
+            f'gateway = "{self.gateway}"',
             f'ports = "{chosen[0]}-{chosen[-1]}"',
             f'services_dirs = ["{self.services}"]',
             *more,

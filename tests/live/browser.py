@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -133,15 +134,21 @@ def launched(command: Callable[[Path], Sequence[str]], said: bytes) -> Iterator[
         start_new_session=True,
         env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder)},
     )
+    # A pipe that nobody empties would stop the browser once it is full.
+    reader = threading.Thread(target=_drain, args=(process,))
     try:
-        yield _address(process, said)
+        address = _address(process, said)
+        reader.start()
+        yield address
     finally:
         # Its own children would outlive it for a moment, and write to the profile until they notice.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        until(lambda: not _has_members(process.pid), "the browser's processes live on")
+        if reader.ident is not None:
+            reader.join()
         assert process.stderr is not None
         process.stderr.close()
-        until(lambda: not _has_members(process.pid), "the browser's processes live on")
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -151,6 +158,12 @@ def _address(process: subprocess.Popen[bytes], said: bytes) -> str:
         if said in line:
             return line.split(said, 1)[1].decode().strip()
     raise AssertionError("the browser did not say where it listens")
+
+
+def _drain(process: subprocess.Popen[bytes]) -> None:
+    assert process.stderr is not None
+    for _ in process.stderr:
+        pass
 
 
 def _has_members(group: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import sqlite3
@@ -18,7 +17,7 @@ import pytest
 from tests.cli.conftest import Terminal
 from tests.daemon import traces
 from tests.daemon.workspace import Done, fetch
-from tests.ports import free_port
+from tests.ports import neighbours
 from tests.systemd.manager import SOMEBODY, UserManager, reason_to_skip, user_manager
 
 from . import house
@@ -39,15 +38,15 @@ def programs() -> Iterator[Path]:
 class Person:
     """Somebody with a user manager and the installed programs."""
 
-    def __init__(self, manager: UserManager, programs: Path, port: int) -> None:
+    def __init__(self, manager: UserManager, programs: Path) -> None:
         self.manager = manager
         self.programs = programs
         self.units = manager.home / ".config/systemd/user"
         self.state = manager.home / ".local/state/sessiond" / os.uname().nodename
-        # Nobody else may take the ports between the end of one daemon and the next: the gateway's is our own,
-        # sessions' are below those that the kernel gives to outgoing connections and above those that services choose.
-        first = random.SystemRandom().randrange(10_000, 32_000, 20)
-        config = f'[daemon]\ngateway = "127.0.0.1:{port}"\nports = "{first}-{first + 19}"\n'
+        # Nobody else may take them between the end of one daemon and the next: the gateway's, the dashboard's after it,
+        # and those of sessions.
+        ports = neighbours(22)
+        config = f'[daemon]\ngateway = "127.0.0.1:{ports[0]}"\nports = "{ports[2]}-{ports[-1]}"\n'
         self.write(".config/sessiond/config.toml", config)
         template = "exec sleep 600\n"
         self.write(".config/sessiond/services/quiet/start-template.sh", template)
@@ -97,9 +96,8 @@ def person(programs: Path) -> Iterator[Person]:
     """Somebody who has installed nothing yet."""
     if reason := reason_to_skip():
         pytest.skip(reason)
-    port = free_port()
     with user_manager(SOMEBODY) as manager:
-        yield Person(manager, programs, port)
+        yield Person(manager, programs)
 
 
 def test_install(person: Person) -> None:
