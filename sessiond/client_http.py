@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from typing import Final
 
 # The longest head and chunk that are read, in bytes.
 _HEAD_LIMIT: Final = 65536
 BODY_LIMIT: Final = 256 << 20
 _PIECE: Final = 65536
+_TURN_S: Final = 0.5
 
 
 class ClientError(Exception):
@@ -121,7 +123,7 @@ class Answer:
                 return ready
             if self._body.done:
                 return None
-            if timeout_s is not None and not select.select([self._sock], [], [], timeout_s)[0]:
+            if not self._comes(timeout_s):
                 return b""
             try:
                 data = self._sock.recv(_PIECE)
@@ -132,6 +134,23 @@ class Answer:
                     return None
                 raise NoDaemon("sessiond went away in the middle of its answer", "try again")
             self._ready = self._body.feed(data)
+
+    def _comes(self, timeout_s: float | None) -> bool:
+        """Wait for the next bytes, or the end; whether they came within ``timeout_s``. Without one a stream is waited
+        for as long as it takes, anything else as long as the socket itself waits.
+
+        In short turns: a Ctrl-C that comes between the interpreter's last look for signals and the system call
+        interrupts nothing (seen, Python 3.11.2), and is heeded at the next turn.
+        """
+        if timeout_s is None and self._sock.gettimeout() is not None:
+            return True
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            turn_s = _TURN_S if until is None else max(0.0, min(_TURN_S, until - time.monotonic()))
+            if select.select([self._sock], [], [], turn_s)[0]:
+                return True
+            if until is not None and time.monotonic() >= until:
+                return False
 
     def stream(self) -> None:
         """From here on wait for as long as it takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import fcntl
 import json
@@ -234,3 +235,19 @@ def say_slowly(line: socket.socket, pieces: Iterable[bytes]) -> None:
         while struct.unpack("i", fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4)))[0]:
             time.sleep(0.001)
         line.sendall(piece)
+
+
+def test_a_ctrl_c_that_interrupts_nothing_is_heeded_soon() -> None:
+    """One that comes just before the waiting begins leaves its mark alone, as here from a thread."""
+    near, far = socket.socketpair()
+    with contextlib.closing(near), contextlib.closing(far):
+        far.sendall(OK + CHUNKED)
+        answer = Answer(near)
+        answer.stream()
+        patience = threading.Timer(20, far.shutdown, (socket.SHUT_RDWR,))
+        threading.Timer(0.1, _thread.interrupt_main).start()
+        patience.start()
+        with pytest.raises(KeyboardInterrupt):
+            answer.piece()
+        assert patience.is_alive()
+        patience.cancel()

@@ -7,6 +7,7 @@ import pytest
 from .bed import Cluster
 from .bed.person import Person, person
 from .bed.waiting import until
+from .contract import seen
 from .scenario import (
     SERVE,
     add_service,
@@ -49,6 +50,7 @@ def test_a_running_job_cancelled_by_hand(cluster: Cluster, how: str) -> None:
         assert 0 == cluster.ssh(f"scancel {how} {job_of(session)}").returncode
         hard = how == "--signal=KILL"
         outcome = "failed" if "TERM" in how else "cancelled"
+        seen(me, "r", "ended", 60)
         session = ended(me, cluster, "r", outcome, killed=hard)
         why = me.ctl("why", "r").out
         assert ("signal TERM" if "TERM" in how else "cancelled on the cluster") in why

@@ -212,7 +212,7 @@ def test_a_job_cancelled_by_hand_ends_its_session(it: Bench, me: Person, state: 
         begin(me, "r", *it.held)
         session = me.until_so("r", lambda one: one["job_phase"] == "held")
     it.cancel(job_of(session))
-    me.ctl("ls", "--fresh")
+    seen(me, "r", "ended", 60)
     ended(me, it.cluster, "r", "cancelled", killed=state == "running")
     assert "cancelled on the cluster" in me.ctl("why", "r").out
 
