@@ -98,7 +98,7 @@ class Answer:
         while (end := head.find(b"\r\n\r\n")) < 0:
             if len(head) > _HEAD_LIMIT:
                 raise garbled()
-            piece = sock.recv(_PIECE)
+            piece = self._receive()
             if not piece:
                 raise NoDaemon("sessiond went away before it answered", "try again; `sessionctl status` shows it")
             head += piece
@@ -123,10 +123,10 @@ class Answer:
                 return ready
             if self._body.done:
                 return None
-            if not self._comes(timeout_s):
+            if timeout_s is not None and not _comes(self._sock, timeout_s):
                 return b""
             try:
-                data = self._sock.recv(_PIECE)
+                data = self._receive()
             except ConnectionError:
                 data = b""
             if not data:
@@ -135,22 +135,11 @@ class Answer:
                 raise NoDaemon("sessiond went away in the middle of its answer", "try again")
             self._ready = self._body.feed(data)
 
-    def _comes(self, timeout_s: float | None) -> bool:
-        """Wait for the next bytes, or the end; whether they came within ``timeout_s``. Without one a stream is waited
-        for as long as it takes, anything else as long as the socket itself waits.
-
-        In short turns: a Ctrl-C that comes between the interpreter's last look for signals and the system call
-        interrupts nothing (seen, Python 3.11.2), and is heeded at the next turn.
-        """
-        if timeout_s is None and self._sock.gettimeout() is not None:
-            return True
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            turn_s = _TURN_S if until is None else max(0.0, min(_TURN_S, until - time.monotonic()))
-            if select.select([self._sock], [], [], turn_s)[0]:
-                return True
-            if until is not None and time.monotonic() >= until:
-                return False
+    def _receive(self) -> bytes:
+        """The next bytes, empty at the end. Raises TimeoutError once the socket has waited as long as it may."""
+        if not _comes(self._sock, self._sock.gettimeout()):
+            raise TimeoutError
+        return self._sock.recv(_PIECE)
 
     def stream(self) -> None:
         """From here on wait for as long as it takes."""
@@ -162,6 +151,23 @@ class Answer:
             raise garbled()
         self.stream()
         return self._sock
+
+
+def _comes(sock: socket.socket, timeout_s: float | None) -> bool:
+    """Wait for bytes, or the end; whether they came within ``timeout_s`` seconds (None: however long it takes).
+
+    In short turns: a Ctrl-C that comes between the interpreter's last look for signals and the system call interrupts
+    nothing (seen, Python 3.11.2), and is heeded at the next turn.
+    """
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    while True:
+        left_s = _TURN_S if until is None else max(0.0, until - time.monotonic())
+        if poll.poll(min(_TURN_S, left_s) * 1000):
+            return True
+        if left_s == 0.0:
+            return False
 
 
 def garbled() -> ClientError:
