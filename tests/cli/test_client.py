@@ -237,17 +237,17 @@ def say_slowly(line: socket.socket, pieces: Iterable[bytes]) -> None:
         line.sendall(piece)
 
 
-def test_a_ctrl_c_that_interrupts_nothing_is_heeded_soon() -> None:
+@pytest.mark.parametrize("come", [b"", OK + CHUNKED], ids=["before-the-answer", "in-the-stream"])
+def test_a_ctrl_c_that_interrupts_nothing_is_heeded_soon(come: bytes) -> None:
     """One that comes just before the waiting begins leaves its mark alone, as here from a thread."""
     near, far = socket.socketpair()
     with contextlib.closing(near), contextlib.closing(far):
-        far.sendall(OK + CHUNKED)
-        answer = Answer(near)
-        answer.stream()
+        far.sendall(come)
+        near.settimeout(None if come else 30)
         patience = threading.Timer(20, far.shutdown, (socket.SHUT_RDWR,))
         threading.Timer(0.1, _thread.interrupt_main).start()
         patience.start()
         with pytest.raises(KeyboardInterrupt):
-            answer.piece()
+            Answer(near).piece()
         assert patience.is_alive()
         patience.cancel()

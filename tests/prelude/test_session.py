@@ -123,6 +123,7 @@ def test_a_child_that_is_ended_as_it_is_born_publishes_nothing(trial: MakeTrial)
     one = trial("ls\n")
     watch = one.folder / "lib" / "watch.sh"
     before, begins, after = watch.read_text().partition('  sessiond_service="" sessiond_gave_up=""\n')
+    assert begins
     watch.write_text(f"{before}{begins}  (sessiond_status=7 sessiond_publish)\n{after}")
     assert 0 == one.run()
     assert "session.sh" in one.log().splitlines()
